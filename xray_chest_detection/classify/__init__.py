@@ -1,0 +1,1 @@
+"""Image classifiers that share the tables, splits and cards of the detector."""

@@ -1,0 +1,1 @@
+"""The command line: the `xray` program and what the runnable steps share."""

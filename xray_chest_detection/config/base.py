@@ -1,0 +1,107 @@
+"""One strict base for all configurations; YAML plus dotted overrides become a validated model, or one clear line."""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import tyro
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xray_chest_detection.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """Base of every configuration: unknown keys are errors, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def read_yaml(path: Path) -> object:
+    """Parse a YAML file; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: The file is missing, unreadable or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {place}not valid YAML ({getattr(error, 'problem', error)})") from None
+
+
+def read_config(model: type[Model], path: Path) -> Model:
+    """Read and validate one configuration file.
+
+    Raises:
+        ConfigError: Names the file, the key, the value and what is allowed.
+    """
+    return validate(model, read_yaml(path), place=str(path))
+
+
+def validate(model: type[Model], values: object, *, place: str) -> Model:
+    """Validate a mapping against a configuration model.
+
+    Raises:
+        ConfigError: One line for the first wrong key, and the number of further ones.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place}: expected a mapping of keys to values, got {type(values).__name__}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{place}: {_first_line(model, error)}") from None
+
+
+def from_command_line(model: type[Model], argv: Sequence[str] | None = None, *, prog: str, description: str) -> Model:
+    """Build a configuration from an optional YAML path (first argument) and `--dotted.overrides`.
+
+    Usage errors end the process with status 2 and tyro's message.
+
+    Raises:
+        ConfigError: A file or a value is wrong.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    default: Model | None = None
+    place = "command line"
+    if arguments and not arguments[0].startswith("-"):
+        path = Path(arguments.pop(0))
+        default, place = read_config(model, path), str(path)
+    try:
+        options: dict[str, Any] = {} if default is None else {"default": default}
+        return tyro.cli(model, args=arguments, prog=f"{prog} [CONFIG.yaml]", description=description, **options)
+    except ValidationError as error:
+        raise ConfigError(f"{place} with command-line overrides: {_first_line(model, error)}") from None
+
+
+def _first_line(model: type[BaseModel], error: ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        line = f"unknown key '{key}'{_nearest(model, first['loc'])}"
+    elif first["type"] == "missing":
+        line = f"missing key '{key}'"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        shown = "" if isinstance(first["input"], dict | BaseModel) else f", got {first['input']!r}"
+        line = f"{key + ': ' if key else ''}{message[0].lower() + message[1:]}{shown}"
+    return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
+
+
+def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """A suggestion for an unknown key, looked up in the (nested) model the key stands in."""
+    owner: Any = model
+    for part in location[:-1]:
+        field = owner.model_fields.get(str(part))
+        candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+        owner = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), owner)
+    close = difflib.get_close_matches(str(location[-1]), owner.model_fields, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(owner.model_fields)})"

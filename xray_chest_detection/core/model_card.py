@@ -1,0 +1,147 @@
+"""The card that travels with every model file: what it is, what it was trained on and how good or bad it is."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xray_chest_detection.core.files import sha256_of, write_text
+from xray_chest_detection.errors import ModelError
+
+CARD_SUFFIX = ".card.yaml"
+NOT_A_DEVICE = "Research software, not a medical device. Not for diagnosis."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Thresholds(_Strict):
+    """The operating point: non-maximum suppression of the deployed model.
+
+    Attributes:
+        conf: Score from which a box is shown.
+        iou: Overlap above which the weaker box is dropped.
+        agnostic: Whether boxes of different classes suppress each other.
+        per_class: Score thresholds that replace `conf` for the named classes.
+        chosen_on: The split the values were chosen on.
+        objective: What was maximised.
+    """
+
+    conf: float = Field(ge=0, le=1)
+    iou: float = Field(ge=0, le=1)
+    agnostic: bool = False
+    per_class: dict[str, float] = Field(default_factory=dict)
+    chosen_on: str = "val"
+    objective: str = ""
+
+
+class Metric(_Strict):
+    """One measured number, with the interval where there is one.
+
+    Attributes:
+        name: For example `mAP50` or `AP50 Cardiomegaly`.
+        value: The number; None when it is not defined (a class without boxes in the split).
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        split: The split it was measured on.
+        n_images: Number of images of that split.
+        n_boxes: Number of ground truth boxes behind it.
+    """
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    split: str = "test"
+    n_images: int | None = None
+    n_boxes: int | None = None
+
+
+class TrainingData(_Strict):
+    """What the model was trained on: name, source, licence and counts per split."""
+
+    name: str
+    source: str
+    licence: str
+    counts: dict[str, Any]
+    split_sha256: str | None = None
+
+
+class ModelCard(_Strict):
+    """Everything a program needs to run a model and a person needs to judge it.
+
+    Attributes:
+        name: Key of the model, for example `mass_nodule`.
+        title: Name for people, for example `Mass/Nodule`.
+        task: What the model does.
+        file: Name of the ONNX file beside the card.
+        sha256: Digest of that file.
+        architecture: For example `YOLOv8n`.
+        image_size_px: Side of the square network input.
+        classes: Class names by class id.
+        thresholds: The deployed operating point.
+        training_data: What it was trained on.
+        recipe: The main training settings.
+        metrics: Measured numbers on the test split, with the thresholds above where they need any.
+        limits: What it must not be used for and where it fails.
+        licence: Licence of the weights.
+        created: Date of training, ISO 8601.
+        notice: Shown wherever a finding is shown.
+    """
+
+    name: str
+    title: str
+    task: Literal["detect"] = "detect"
+    file: str
+    sha256: str
+    architecture: str
+    image_size_px: int = Field(gt=0)
+    classes: tuple[str, ...]
+    thresholds: Thresholds
+    training_data: TrainingData
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    limits: tuple[str, ...] = ()
+    licence: str = "AGPL-3.0-only"
+    created: str = ""
+    notice: str = NOT_A_DEVICE
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read a model card.
+
+    Raises:
+        ModelError: The file is missing or is not a valid card.
+    """
+    try:
+        return ModelCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); a model needs its card beside it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path}: {place}: {first['msg']}; export the model again to renew its card") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ModelError(f"{path}: not a YAML file; export the model again to renew its card") from None
+
+
+def write_card(path: Path, card: ModelCard) -> None:
+    """Write a card as YAML, whole or not at all."""
+    write_text(path, yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110))
+
+
+def check_file(path: Path, card: ModelCard) -> None:
+    """Make sure that a model file is the one its card describes.
+
+    Raises:
+        ModelError: The file is missing or differs from the card's sha256.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file; its card {card.name}{CARD_SUFFIX} names it")
+    digest = sha256_of(path)
+    if digest != card.sha256:
+        raise ModelError(
+            f"{path}: sha256 {digest[:12]}... is not the card's {card.sha256[:12]}...; fetch or export the model again"
+        )

@@ -1,0 +1,1 @@
+"""Tables, splits and data sets: from public annotations to files a detector can train on."""

@@ -1,0 +1,1 @@
+"""Training, tuning, evaluating and exporting detectors (torch, ultralytics)."""
