@@ -1,0 +1,160 @@
+"""From the bytes of a file to one radiograph, whatever its format. The content decides, never the file's name."""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, stretch
+from xray_chest_detection.errors import ImageError
+
+__all__ = ["MAX_PIXELS", "Radiograph", "decode_image", "read_image"]
+
+ALLOWED = "PNG, JPEG, TIFF, WebP, BMP or DICOM"
+# Pillow knows many more formats; the ones left out start other programs (EPS) or never hold a radiograph.
+_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 0, 262, 0x0112
+# One image is decoded at a time: it bounds the memory peak of a threaded server, and warning filters are global.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Radiograph:
+    """Read and decode an image file; the radiograph is named after the file, without its folder.
+
+    Raises:
+        ImageError: The file is missing, unreadable or not an image; see `decode_image`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); give the path of an image file") from None
+    return decode_image(content, name=path.name, max_pixels=max_pixels)
+
+
+def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Radiograph:
+    """Decode an image to upright 8-bit grey with bone bright.
+
+    Colour becomes luminance, transparency black. Deeper images (16-bit PNG and TIFF) whose values exceed 255 are
+    scaled from their 0.5th to their 99.5th percentile, because exports fill 10, 12 or 16 bits and do not say which;
+    DICOM says it, and `core.dicom` follows it. Of several pictures in one file the first is taken, and a note says so.
+
+    Args:
+        content: The whole file.
+        name: File name for messages; nothing is derived from it.
+        max_pixels: Larger images are refused before they are decoded.
+
+    Raises:
+        ImageError: Empty, damaged, truncated, too large, too small, or not an image; one line with the cure.
+    """
+    if not content:
+        raise ImageError(f"{name}: the file is empty (0 bytes); choose a {ALLOWED} image")
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if content[128:132] == b"DICM":
+            return _decode_dicom(content, name=name, max_pixels=max_pixels)
+        try:
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+            return _decode_unidentified(content, error, name=name, max_pixels=max_pixels)
+        except Exception as error:  # Pillow's plug-ins raise anything on a damaged header
+            raise _damaged(name, error) from None
+        with image:
+            return _decode_pillow(image, name=name, max_pixels=max_pixels)
+
+
+def _decode_unidentified(content: bytes, error: Exception, *, name: str, max_pixels: int) -> Radiograph:
+    """Bytes that Pillow does not take: too many pixels, a DICOM file without its preamble, or no image."""
+    if isinstance(error, Image.DecompressionBombError):
+        raise ImageError(
+            f"{name}: more than the {max_pixels / 1e6:g} million pixels allowed; "
+            "make the image smaller first (2,000 pixels a side are plenty)"
+        ) from None
+    # Without the preamble the first element is (0002,xxxx) or (0008,xxxx), little or big endian.
+    if content[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        return _decode_dicom(content, name=name, max_pixels=max_pixels)
+    raise ImageError(f"{name}: not an image that can be read; choose a {ALLOWED} file") from None
+
+
+def _decode_dicom(content: bytes, *, name: str, max_pixels: int) -> Radiograph:
+    from xray_chest_detection.core.dicom import decode_dicom  # pydicom costs 0.2 s; most images need none of it
+
+    return decode_dicom(content, name=name, max_pixels=max_pixels)
+
+
+def _decode_pillow(image: Image.Image, *, name: str, max_pixels: int) -> Radiograph:
+    check_size(*image.size, name=name, max_pixels=max_pixels)
+    several = bool(getattr(image, "is_animated", False))
+    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    try:
+        image.load()
+        pixels, notes = _to_grey(image, white_is_zero=white_is_zero)
+        orientation = _orientation(image)
+    except Exception as error:  # Pillow's plug-ins raise anything on damaged data
+        raise _damaged(name, error) from None
+    if several:
+        notes = (*notes, "first of several pictures used")
+    if orientation != 1:
+        pixels = _upright(pixels, orientation)
+        notes = (*notes, "turned upright as its EXIF orientation says")
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    return Radiograph(np.ascontiguousarray(pixels), name, kind, notes=notes)
+
+
+def _to_grey(image: Image.Image, *, white_is_zero: bool) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Grey values `(H, W)` of a loaded image and what was done to get them."""
+    if image.mode in _DEEP_MODES:
+        return _deep_to_grey(np.asarray(image), white_is_zero=white_is_zero)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L")), ()
+    notes: tuple[str, ...] = ()
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        backdrop = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(backdrop, opaque)
+        if opaque.getchannel("A").getextrema()[0] != 255:
+            notes = ("transparent parts set to black",)
+    colour = image.convert("RGB")
+    channels = np.asarray(colour)
+    if not (np.array_equal(channels[..., 0], channels[..., 1]) and np.array_equal(channels[..., 1], channels[..., 2])):
+        notes = (*notes, "colour converted to grey")
+    return np.asarray(colour.convert("L")), notes
+
+
+def _deep_to_grey(values: NDArray[np.generic], *, white_is_zero: bool) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Grey values from integers or floats of more than 8 bits."""
+    if values.dtype.kind == "f":
+        grey, note = stretch(values), "floating-point grey scaled to 8 bits"
+    elif values.min() >= 0 and values.max() <= 255:
+        grey, note = values.astype(np.uint8), "8-bit values stored in a deeper file"
+    else:
+        grey, note = stretch(values), "16-bit grey scaled to 8 bits"
+    # Pillow inverts such 8-bit files itself, deeper ones not.
+    return (255 - grey, (note, "white-is-zero inverted")) if white_is_zero else (grey, (note,))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; 1 where there is none. Pillow has already turned TIFF files."""
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # damaged EXIF data says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation. Source: EXIF 2.32, tag 0x0112."""
+    if orientation >= 5:
+        pixels = pixels.T
+    flip_rows = orientation in (3, 4, 7, 8)
+    flip_columns = orientation in (2, 3, 6, 7)
+    return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ImageError(f"{name}: damaged or truncated image ({reason}); copy or export the file again")

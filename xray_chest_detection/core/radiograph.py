@@ -1,0 +1,91 @@
+"""One radiograph as 8-bit grey, and the rules every file format shares: size limits and contrast."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_chest_detection.errors import ImageError
+
+MAX_PIXELS = 64_000_000
+MIN_SIDE_PX = 32
+PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """A decoded image in the sense of MONOCHROME2: bone bright, air dark, upright.
+
+    Attributes:
+        pixels: `(H, W)` uint8.
+        name: File name as the caller gave it.
+        format: What the content is, for example `PNG` or `DICOM`; the file's suffix plays no part.
+        view: DICOM view position, for example `PA`; None for other formats.
+        laterality: DICOM laterality, `L` or `R`; None where it does not apply.
+        notes: What was changed on the way to 8-bit grey, one short phrase each.
+    """
+
+    pixels: NDArray[np.uint8]
+    name: str
+    format: str
+    view: str | None = None
+    laterality: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width_px(self) -> int:
+        """Number of columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        """Number of rows."""
+        return int(self.pixels.shape[0])
+
+
+def check_size(width_px: int, height_px: int, *, name: str, max_pixels: int) -> None:
+    """Refuse images that are too large to decode safely or too small to show anything. Call it before decoding.
+
+    Raises:
+        ImageError: Names the size and the limit.
+    """
+    if width_px * height_px > max_pixels:
+        raise ImageError(
+            f"{name}: {width_px} x {height_px} pixels are more than the {max_pixels / 1e6:g} million allowed; "
+            "make the image smaller first (2,000 pixels a side are plenty)"
+        )
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        raise ImageError(
+            f"{name}: {width_px} x {height_px} pixels are too few; "
+            f"a radiograph needs at least {MIN_SIDE_PX} pixels a side"
+        )
+
+
+def to_8_bit(unit: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Grey values from numbers of any shape, 0 black and 1 white; values outside are clipped.
+
+    >>> to_8_bit(np.array([-1.0, 0.0, 0.5, 1.0]))
+    array([  0,   0, 128, 255], dtype=uint8)
+    """
+    return np.asarray(np.clip(unit, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def stretch(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey values `(H, W)` from numbers of unknown range: the 0.5th percentile becomes black, the 99.5th white.
+
+    Percentiles instead of the extremes, because one burnt-in marker or one dead pixel would darken the whole image.
+    They are taken from every n-th pixel of large images. Not-a-number counts as black; a constant image is black.
+    """
+    flat = values.reshape(-1)
+    sample = flat[:: max(1, flat.size // 1_000_000)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return np.zeros(values.shape, np.uint8)
+    low, high = np.percentile(sample, PERCENTILES)
+    if high <= low:
+        low, high = sample.min(), sample.max()
+    if high <= low:
+        return np.zeros(values.shape, np.uint8)
+    unit = np.nan_to_num((values.astype(np.float32) - np.float32(low)) / np.float32(high - low), nan=0.0)
+    return to_8_bit(unit)
