@@ -23,8 +23,8 @@ _WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 0, 262, 0x0112
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Radiograph:
-    """Read and decode an image file; the radiograph is named after the file, without its folder.
+def read_image(path: Path, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Radiograph:
+    """Read and decode an image file; unless a name is given, the radiograph is named after the file without its folder.
 
     Raises:
         ImageError: The file is missing, unreadable or not an image; see `decode_image`.
@@ -33,7 +33,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Radiograph:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); give the path of an image file") from None
-    return decode_image(content, name=path.name, max_pixels=max_pixels)
+    return decode_image(content, name=name or path.name, max_pixels=max_pixels)
 
 
 def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Radiograph:

@@ -82,8 +82,12 @@ class DetectorSession:
 
     def raw_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, floor: float = FLOOR) -> Detections:
         """`raw` for an image that `prepare` has already scaled."""
-        tensor = np.broadcast_to(square.astype(self._dtype) / self._dtype(255), (1, 3, *square.shape))
-        head = np.asarray(self._session.run(None, {self._input_name: np.ascontiguousarray(tensor)})[0], np.float32)
+        unit = (square / np.float32(255)).astype(self._dtype)
+        tensor = np.ascontiguousarray(np.broadcast_to(unit, (1, 3, *square.shape)))
+        try:
+            head = np.asarray(self._session.run(None, {self._input_name: tensor})[0], np.float32)
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise ModelError(f"{self._path}: prediction failed ({_reason(error)}); export the model again") from None
         if head.ndim != 3 or head.shape[:2] != (1, 4 + len(self.card.classes)):
             raise ModelError(f"{self._path}: {_output_message(list(head.shape), self.card)}")
         return _decode(head[0], frame, floor)
@@ -112,8 +116,9 @@ def _open(path: Path, threads: int | None) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions share no base class
-        reason = str(error).strip().splitlines()[0][:160]
-        raise ModelError(f"{path}: cannot be opened as ONNX ({reason}); fetch or export the model again") from None
+        raise ModelError(
+            f"{path}: cannot be opened as ONNX ({_reason(error)}); fetch or export the model again"
+        ) from None
 
 
 def _check_input(session: ort.InferenceSession, path: Path, card: ModelCard) -> tuple[str, type[np.floating[Any]]]:
@@ -160,3 +165,7 @@ def _decode(head: NDArray[np.float32], frame: Letterbox, floor: float) -> Detect
     xyxy = boxes.clip(frame.to_image(in_input), frame.width_px, frame.height_px).astype(np.float32)
     found = Detections(xyxy, score.astype(np.float32), class_id.astype(np.int64), frame.width_px, frame.height_px)
     return found.select(np.isfinite(xyxy).all(axis=1) & (boxes.area(xyxy) > 0))
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

@@ -1,0 +1,18 @@
+"""Optional packages: which extra brings them."""
+
+from xray_chest_detection.errors import DependencyError
+
+EXTRAS = {
+    "data": ("cv2", "iterstrat", "matplotlib", "pandas", "pandera", "sklearn", "tqdm"),
+    "train": ("albumentations", "comet_ml", "onnx", "torch", "torchvision", "ultralytics"),
+    "dev": ("onnxslim", "playwright", "pycocotools"),
+}
+
+
+def missing_package(error: ModuleNotFoundError, *, command: str) -> DependencyError | None:
+    """One line that names the extra to install; None when the missing module is none of the optional packages."""
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return DependencyError(f"{command} needs the package {package}; install it: pip install -e '.[{extra}]'")
+    return None
