@@ -11,7 +11,7 @@ from typing import Any
 import tyro
 
 from xray_chest_detection.core.files import write_text
-from xray_chest_detection.core.images import read_image
+from xray_chest_detection.core.images import read_image, starts_like_an_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.errors import DataError, ImageError
 from xray_chest_detection.inference.predict import predict_radiograph
@@ -20,7 +20,6 @@ from xray_chest_detection.inference.registry import Registry
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp", ".bmp", ".dcm", ".dicom", ".dic", ".ima")
 )
-_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,5 +141,4 @@ def _is_image(path: Path) -> bool:
     except OSError:
         return False
     headless_dicom = path.suffix == "" and head[:2] in (b"\x02\x00", b"\x08\x00")
-    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith(_MAGIC) or head[128:132] == b"DICM" or webp or headless_dicom
+    return headless_dicom or starts_like_an_image(head)

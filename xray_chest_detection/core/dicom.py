@@ -5,6 +5,7 @@ Source: DICOM PS3.3 C.7.6.3.1.2 (photometric interpretation), C.11.1 (modality L
 
 import io
 import re
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from xray_chest_detection.core.radiograph import MAX_PIXELS, PERCENTILES, Radiograph, check_size, to_8_bit
 from xray_chest_detection.errors import ImageError
@@ -58,6 +59,15 @@ def to_grey8(dataset: Dataset, *, name: str = "DICOM", max_pixels: int = MAX_PIX
     Raises:
         ImageError: See `decode_dicom`.
     """
+    try:
+        return _to_grey8(dataset, name=name, max_pixels=max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:  # elements are parsed when they are read, and a damaged one raises anything
+        raise ImageError(f"{name}: damaged DICOM header ({_reason(error)}); copy or export it again") from None
+
+
+def _to_grey8(dataset: Dataset, *, name: str, max_pixels: int) -> GreyImage:
     _check_header(dataset, name=name, max_pixels=max_pixels)
     stored = _stored_values(dataset, name=name)
     low, high = int(stored.min()), int(stored.max())
@@ -76,7 +86,7 @@ def to_grey8(dataset: Dataset, *, name: str = "DICOM", max_pixels: int = MAX_PIX
 
 
 def _read_dataset(content: bytes, *, name: str) -> Dataset:
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in content[:2048]:
+    if DeflatedExplicitVRLittleEndian.encode() in content:  # a small file could unpack to any size
         raise ImageError(f"{name}: deflated DICOM is not read; rewrite it uncompressed, for example with dcmconv +te")
     try:
         dataset = pydicom.dcmread(io.BytesIO(content), force=True)
@@ -84,7 +94,7 @@ def _read_dataset(content: bytes, *, name: str) -> Dataset:
     except Exception as error:  # pydicom raises anything on damaged data
         raise ImageError(f"{name}: damaged DICOM file ({_reason(error)}); copy or export it again") from None
     if not known:
-        raise ImageError(f"{name}: damaged DICOM file (no image header); copy or export it again")
+        raise ImageError(f"{name}: damaged or truncated DICOM file; copy or export it again")
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit = bool(dataset.original_encoding[0])
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -95,11 +105,8 @@ def _check_header(dataset: Dataset, *, name: str, max_pixels: int) -> None:
     """Refuse, before any pixel is decoded, what is no single grey image of reasonable size."""
     if "PixelData" not in dataset:
         raise ImageError(f"{name}: DICOM file without pixel data; export the image itself, not a report or a reference")
-    try:
-        rows, columns, frames = int(dataset.Rows), int(dataset.Columns), int(dataset.get("NumberOfFrames") or 1)
-        photometric, samples = str(dataset.PhotometricInterpretation), int(dataset.get("SamplesPerPixel") or 1)
-    except Exception as error:
-        raise ImageError(f"{name}: damaged DICOM header ({_reason(error)}); copy or export it again") from None
+    rows, columns, frames = int(dataset.Rows), int(dataset.Columns), int(dataset.get("NumberOfFrames") or 1)
+    photometric, samples = str(dataset.PhotometricInterpretation), int(dataset.get("SamplesPerPixel") or 1)
     if photometric not in _GREY or samples != 1:
         raise ImageError(f"{name}: colour DICOM ({photometric[:16]}) is not a radiograph; export the grey original")
     if frames != 1:
@@ -109,11 +116,11 @@ def _check_header(dataset: Dataset, *, name: str, max_pixels: int) -> None:
 
 def _stored_values(dataset: Dataset, *, name: str) -> NDArray[Any]:
     """Stored pixel values `(H, W)`, signed or unsigned integers."""
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     try:
         stored = np.asarray(pixel_array(dataset))
     except Exception as error:  # every decoder has errors of its own
-        if not getattr(syntax, "is_compressed", False):
+        if not (syntax.is_transfer_syntax and syntax.is_compressed):
             raise ImageError(f"{name}: damaged DICOM pixel data ({_reason(error)}); copy or export it again") from None
         raise ImageError(
             f"{name}: DICOM compressed as {syntax.name} cannot be decoded ({_reason(error)}); "
@@ -134,6 +141,8 @@ def _display_values(
     try:
         values = np.asarray(apply_modality_lut(inputs, dataset))
     except Exception:  # a broken modality LUT: the stored values are the best guess
+        values = inputs
+    if not np.isfinite(values).all() or values.min() == values.max():  # a slope of 0
         values = inputs
     for method in (_voi_lut, _window):
         try:
@@ -173,7 +182,7 @@ def _window(dataset: Dataset, values: NDArray[Any]) -> NDArray[np.float64] | Non
 
 def _shows_something(unit: NDArray[np.float64], counts: NDArray[np.int64]) -> bool:
     """Whether enough pixels lie inside the window; a window beside the data gives a black or white image."""
-    inside = (unit > 0) & (unit < 1)
+    inside = (unit > 0.01) & (unit < 0.99)
     return bool(np.isfinite(unit).all() and counts[inside].sum() >= _MIN_SHOWN * counts.sum())
 
 
@@ -211,4 +220,5 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(":. ")
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return textwrap.shorten(line, 110, placeholder="...").rstrip(":. ")

@@ -1,6 +1,7 @@
 """From the bytes of a file to one radiograph, whatever its format. The content decides, never the file's name."""
 
 import io
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -12,11 +13,13 @@ from PIL import Image, UnidentifiedImageError
 from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, stretch
 from xray_chest_detection.errors import ImageError
 
-__all__ = ["MAX_PIXELS", "Radiograph", "decode_image", "read_image"]
+__all__ = ["MAX_PIXELS", "Radiograph", "decode_image", "read_image", "starts_like_an_image"]
 
 ALLOWED = "PNG, JPEG, TIFF, WebP, BMP or DICOM"
 # Pillow knows many more formats; the ones left out start other programs (EPS) or never hold a radiograph.
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"\0\0\0\x0cjP  ")
+_GREY_SPREAD = 16  # lossy compression tints grey by a few levels
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 0, 262, 0x0112
 # One image is decoded at a time: it bounds the memory peak of a threaded server, and warning filters are global.
@@ -67,16 +70,30 @@ def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> 
             return _decode_pillow(image, name=name, max_pixels=max_pixels)
 
 
+def starts_like_an_image(head: bytes) -> bool:
+    """Whether a file whose first 132 bytes are `head` is an image by its magic number, DICOM included.
+
+    >>> starts_like_an_image(b"GIF89a"), starts_like_an_image(b"Dear Sir")
+    (True, False)
+    """
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith(_MAGIC) or webp or head[128:132] == b"DICM"
+
+
 def _decode_unidentified(content: bytes, error: Exception, *, name: str, max_pixels: int) -> Radiograph:
     """Bytes that Pillow does not take: too many pixels, a DICOM file without its preamble, or no image."""
     if isinstance(error, Image.DecompressionBombError):
+        count = re.search(r"\d+", str(error))
+        size = f"{int(count[0]) / 1e6:.0f} million" if count else "too many"
         raise ImageError(
-            f"{name}: more than the {max_pixels / 1e6:g} million pixels allowed; "
+            f"{name}: {size} pixels are more than the {max_pixels / 1e6:g} million allowed; "
             "make the image smaller first (2,000 pixels a side are plenty)"
         ) from None
     # Without the preamble the first element is (0002,xxxx) or (0008,xxxx), little or big endian.
     if content[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return _decode_dicom(content, name=name, max_pixels=max_pixels)
+    if starts_like_an_image(content[:132]):
+        raise ImageError(f"{name}: damaged or truncated image; copy or export the file again") from None
     raise ImageError(f"{name}: not an image that can be read; choose a {ALLOWED} file") from None
 
 
@@ -120,7 +137,7 @@ def _to_grey(image: Image.Image, *, white_is_zero: bool) -> tuple[NDArray[np.uin
             notes = ("transparent parts set to black",)
     colour = image.convert("RGB")
     channels = np.asarray(colour)
-    if not (np.array_equal(channels[..., 0], channels[..., 1]) and np.array_equal(channels[..., 1], channels[..., 2])):
+    if (channels.max(axis=2) - channels.min(axis=2)).max() > _GREY_SPREAD:
         notes = (*notes, "colour converted to grey")
     return np.asarray(colour.convert("L")), notes
 
