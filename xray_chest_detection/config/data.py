@@ -1,0 +1,118 @@
+"""Configurations of the data preparation steps. One file under `configs/data/` is one step's input."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from xray_chest_detection.config.base import StrictModel
+from xray_chest_detection.errors import ConfigError
+
+SPLITS = ("train", "val", "test")
+
+
+class NihConfig(StrictModel):
+    """Read the NIH ChestX-ray14 tables and choose the images a detector is trained on.
+
+    Attributes:
+        root: Folder with the two tables and the images, in any sub-folders. When it is not given: the environment
+            variable XRAY_NIH_ROOT, then `$XRAY_DATA_PACK/nih`, then `datasets/raw/nih`.
+        out: Folder the tables are written to.
+        background: Number of finding-free images to add, one per patient first; fewer when fewer exist.
+        missing: What to do with a boxed image that is not on disk: stop, or leave it out and count it.
+        seed: Seed of the choice of finding-free images.
+    """
+
+    root: Path | None = None
+    out: Path = Path("datasets/interim/nih")
+    background: int = Field(2000, ge=0)
+    missing: Literal["error", "drop"] = "error"
+    seed: int = 0
+
+    def resolved_root(self) -> Path:
+        """The data root: given, or found through the environment.
+
+        Raises:
+            ConfigError: There is no such folder.
+        """
+        return _root(self.root, variable="XRAY_NIH_ROOT", pack_folder="nih", default=Path("datasets/raw/nih"))
+
+
+class SplitConfig(StrictModel):
+    """Split the images of one source by patient, stratified over the classes.
+
+    Attributes:
+        tables: Folder with `images.csv` and `annotations.csv`.
+        out: Folder of `split.csv` and its manifest.
+        train: Share of the patients for training.
+        val: Share for choosing thresholds.
+        test: Share for the reported numbers.
+        official_test_list: NIH's `test_list.txt`: its images become the test split, the others are split into
+            training and validation.
+        seed: Seed of the shuffle.
+    """
+
+    tables: Path = Path("datasets/interim/nih")
+    out: Path = Path("datasets/splits/nih")
+    train: float = Field(0.8, gt=0, lt=1)
+    val: float = Field(0.1, gt=0, lt=1)
+    test: float = Field(0.1, gt=0, lt=1)
+    official_test_list: Path | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _ratios_sum_to_one(self) -> "SplitConfig":
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, got {total:g}")
+        return self
+
+
+class YoloConfig(StrictModel):
+    """Write one view of a split as a YOLO data set.
+
+    Attributes:
+        tables: Folder with `images.csv` and `annotations.csv`.
+        split: Folder with `split.csv`.
+        scheme: Class scheme that maps the source's labels to classes.
+        kind: `multi` keeps the scheme's classes, `binary` makes every finding one class, `one_class` keeps one.
+        class_name: The class of a `one_class` data set.
+        out: Folder of the data set.
+        longest_side_px: Images with a longer side are reduced to it; not given: files are linked as they are.
+        train_negatives_per_positive: At most this many box-free training images per training image with a box,
+            seeded; not given: all. Validation and test always keep all.
+        seed: Seed of the choice of box-free training images.
+    """
+
+    tables: Path = Path("datasets/interim/nih")
+    split: Path = Path("datasets/splits/nih")
+    scheme: Path = Path("configs/schemes/united7.yaml")
+    kind: Literal["multi", "binary", "one_class"] = "multi"
+    class_name: str | None = None
+    out: Path
+    longest_side_px: int | None = Field(None, ge=64)
+    train_negatives_per_positive: float | None = Field(None, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _class_only_for_one_class(self) -> "YoloConfig":
+        if (self.kind == "one_class") != (self.class_name is not None):
+            raise ValueError("class_name is needed for kind 'one_class' and only there")
+        return self
+
+
+def _root(given: Path | None, *, variable: str, pack_folder: str, default: Path) -> Path:
+    if given is not None:
+        place, root = "root", given
+    elif variable in os.environ:
+        place, root = variable, Path(os.environ[variable])
+    elif "XRAY_DATA_PACK" in os.environ:
+        place, root = "XRAY_DATA_PACK", Path(os.environ["XRAY_DATA_PACK"]) / pack_folder
+    else:
+        place, root = "default root", default
+    if not root.is_dir():
+        raise ConfigError(
+            f"{place}: no folder {root}; see datasets/README.md on how to get the data, or set {variable}"
+        )
+    return root

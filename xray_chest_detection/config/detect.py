@@ -1,0 +1,152 @@
+"""Configuration of a detector's training: `python train.py configs/detect/<name>.yaml [--epochs 5 ...]`."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from xray_chest_detection.config.base import StrictModel
+
+
+class AugmentConfig(StrictModel):
+    """Random changes of training images. Every value here has an effect; what could have none is refused.
+
+    Attributes:
+        mosaic: Probability of joining four images into one.
+        close_mosaic: Mosaic is off for this many last epochs.
+        mixup: Probability of blending two images.
+        brightness: Largest relative change of brightness.
+        rotate_deg: Largest rotation in degrees.
+        translate: Largest shift, as a share of the image.
+        rescale: Largest relative change of size.
+        flip_horizontal: Probability of a left-right flip. It puts the heart on the right side: a usual augmentation,
+            though no patient looks like that.
+        erasing: Refused above 0: ultralytics erases in classification only.
+        hue: Refused above 0: radiographs are grey.
+        saturation: Refused above 0: radiographs are grey.
+        copy_paste: Refused above 0: ultralytics pastes outlines, and boxes have none.
+    """
+
+    mosaic: float = Field(1.0, ge=0, le=1)
+    close_mosaic: int = Field(10, ge=0)
+    mixup: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.4, ge=0, le=1)
+    rotate_deg: float = Field(0.0, ge=0, le=45)
+    translate: float = Field(0.1, ge=0, le=0.9)
+    rescale: float = Field(0.5, ge=0, lt=1)
+    flip_horizontal: float = Field(0.5, ge=0, le=1)
+    erasing: float = 0.0
+    hue: float = 0.0
+    saturation: float = 0.0
+    copy_paste: float = 0.0
+
+    @field_validator("hue", "saturation")
+    @classmethod
+    def _grey(cls, value: float) -> float:
+        if value != 0:
+            raise ValueError("has no effect on grey radiographs; leave it out or set 0")
+        return value
+
+    @field_validator("copy_paste", "erasing")
+    @classmethod
+    def _not_for_boxes(cls, value: float) -> float:
+        if value != 0:
+            raise ValueError("has no effect on detection in ultralytics; leave it out or set 0")
+        return value
+
+
+class CometConfig(StrictModel):
+    """Experiment tracking. With COMET_API_KEY in the environment runs are sent; without it they go to an archive.
+
+    Attributes:
+        mode: `auto` as above, `offline` always writes an archive, `off` logs nothing.
+        project: Comet project.
+    """
+
+    mode: Literal["auto", "offline", "off"] = "auto"
+    project: str = "xray-chest-detection"
+
+
+class AfterConfig(StrictModel):
+    """What happens when the training is done; each step is also a command.
+
+    Attributes:
+        tune_nms: Choose the score and IoU thresholds on the validation split.
+        evaluate: Measure the test split with these thresholds.
+        export: Write ONNX, compare it with the torch model, and write the model card.
+    """
+
+    tune_nms: bool = True
+    evaluate: bool = True
+    export: bool = True
+
+
+class DetectConfig(StrictModel):
+    """How one detector is trained.
+
+    Attributes:
+        task: Always `detect`.
+        name: Key of the model, for example `multi`; also the name of the run folder.
+        title: Name for people; the name when not given.
+        data: Folder of a YOLO data set written by data_prep.build_yolo.
+        weights: Where training starts: a local file, or a name that ultralytics downloads, such as `yolov8s.pt`.
+        runs: Folder of the run folders.
+        epochs: Number of passes over the training images.
+        patience: Stop after this many epochs without a better validation score.
+        image_size_px: Side of the square network input, a multiple of 32.
+        batch: Images a step.
+        optimizer: Optimizer; `auto` lets ultralytics choose it together with the learning rate.
+        learning_rate: First learning rate; only with a named optimizer, since `auto` chooses its own.
+        final_learning_rate: Last learning rate as a share of the first one.
+        cosine: Let the learning rate fall as a cosine, not as a line.
+        warmup_epochs: Epochs in which the learning rate rises.
+        weight_decay: L2 penalty.
+        box_gain: Weight of the box loss.
+        class_gain: Weight of the class loss.
+        class_balance: Power of the inverse class frequency that weights the classes, 0 (off) to 1.
+        freeze: Number of first layers that are not trained.
+        device: `cpu`, `0`, `0,1`, ...; the first CUDA device or else the CPU when not given.
+        precision: `auto` is mixed precision on CUDA and float32 on a CPU; `bf16` is bfloat16 on either.
+        workers: Processes that load images.
+        cache: Keep the images in memory.
+        seed: Seed of all random choices.
+        augment: Random changes of the images.
+        comet: Experiment tracking.
+        after: Steps after training.
+    """
+
+    task: Literal["detect"] = "detect"
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    title: str | None = None
+    data: Path
+    weights: str = "yolov8s.pt"
+    runs: Path = Path("runs/detect")
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(100, ge=1)
+    image_size_px: int = Field(800, ge=32, multiple_of=32)
+    batch: int = Field(64, ge=1)
+    optimizer: Literal["auto", "SGD", "Adam", "AdamW", "NAdam", "RAdam"] = "auto"
+    learning_rate: float | None = Field(None, gt=0)
+    final_learning_rate: float = Field(0.01, gt=0, le=1)
+    cosine: bool = True
+    warmup_epochs: float = Field(3.0, ge=0)
+    weight_decay: float = Field(0.0005, ge=0)
+    box_gain: float = Field(7.5, gt=0)
+    class_gain: float = Field(0.5, gt=0)
+    class_balance: float = Field(0.0, ge=0, le=1)
+    freeze: int = Field(0, ge=0)
+    device: str | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    workers: int = Field(4, ge=0)
+    cache: bool = False
+    seed: int = 0
+    augment: AugmentConfig = AugmentConfig()
+    comet: CometConfig = CometConfig()
+    after: AfterConfig = AfterConfig()
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _rate_needs_optimizer(cls, value: float | None, info: object) -> float | None:
+        if value is not None and getattr(info, "data", {}).get("optimizer") == "auto":
+            raise ValueError("has no effect with optimizer 'auto', which chooses its own; name an optimizer")
+        return value

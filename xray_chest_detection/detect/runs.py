@@ -1,0 +1,87 @@
+"""The folder of a training run: what lies where, and reading it back.
+
+`RUN/config.yaml` is the resolved configuration, `RUN/weights/{last,best}.pt` the checkpoints, `RUN/results.csv` the
+epochs, `RUN/manifest.json` (written last) says that the training is complete.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from xray_chest_detection.config.base import read_config
+from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.core.files import write_text
+from xray_chest_detection.core.manifest import FILE_NAME
+from xray_chest_detection.errors import ModelError
+
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its configuration."""
+
+    folder: Path
+    config: DetectConfig
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last finished epoch."""
+        return self.folder / "weights" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the epoch that was best on the validation split."""
+        return self.folder / "weights" / "best.pt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end."""
+        return (self.folder / FILE_NAME).is_file()
+
+
+def open_run(folder: Path) -> Run:
+    """Open an existing run folder.
+
+    Raises:
+        ModelError: There is no such folder, or it is not a run.
+    """
+    if not folder.is_dir():
+        siblings = sorted(path.name for path in folder.parent.glob("*/") if (path / CONFIG_FILE).is_file())
+        known = f" (runs there: {', '.join(siblings)})" if siblings else ""
+        raise ModelError(f"{folder}: no such run folder{known}; start one with `python train.py CONFIG`")
+    if not (folder / CONFIG_FILE).is_file():
+        raise ModelError(
+            f"{folder}: not a run folder, it has no {CONFIG_FILE}; start one with `python train.py CONFIG`"
+        )
+    return Run(folder, read_config(DetectConfig, folder / CONFIG_FILE))
+
+
+def open_trained_run(folder: Path) -> Run:
+    """Open a run that has weights.
+
+    Raises:
+        ModelError: There is no such run, or it has no weights yet.
+    """
+    run = open_run(folder)
+    if not run.best.is_file():
+        raise ModelError(f"{run.best}: no weights yet; finish the training with `python train.py --resume {folder}`")
+    return run
+
+
+def create_run(config: DetectConfig) -> Run:
+    """Make the folder of a new run and write its configuration.
+
+    Raises:
+        ModelError: A run of this name exists.
+    """
+    folder = config.runs / config.name
+    if (folder / CONFIG_FILE).is_file():
+        raise ModelError(
+            f"{folder}: this run exists; go on with `python train.py --resume {folder}`, "
+            "remove the folder, or choose another --name"
+        )
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(folder / CONFIG_FILE, text)
+    return Run(folder, config)

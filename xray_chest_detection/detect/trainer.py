@@ -1,0 +1,83 @@
+"""The ultralytics trainer with what this project adds: bfloat16 on a CPU, checkpoints that are never half-written."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import SETTINGS
+
+from xray_chest_detection.core.files import write_bytes
+
+_INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
+
+
+class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
+    """A `DetectionTrainer` that logs nowhere by itself and can run its forward pass in bfloat16 on a CPU."""
+
+    def __init__(
+        self,
+        cfg: Any = None,  # noqa: ANN401 -- the signature of ultralytics
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, list[Callable[..., None]]] | None = None,
+        *,
+        cpu_bf16: bool = False,
+        cpu_workers: int = 0,
+    ) -> None:
+        switch_off_integrations()
+        options = {} if cfg is None else {"cfg": cfg}
+        super().__init__(**options, overrides=overrides, _callbacks=_callbacks)
+        self.cpu_bf16 = cpu_bf16
+        if self.device.type == "cpu":
+            self.args.workers = cpu_workers  # ultralytics sets 0, which leaves a core idle while images are loaded
+        self.add_callback("on_train_start", _use_bf16)
+
+    def save_model(self) -> bool:
+        """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint."""
+        last, best = self.last, self.best
+        buffer = _AtomicFile(last), _AtomicFile(best)
+        self.last, self.best = buffer
+        try:
+            return bool(super().save_model())
+        finally:
+            self.last, self.best = last, best
+
+
+def switch_off_integrations() -> None:
+    """Keep ultralytics from logging to whatever tracker is installed; the user's settings file is not touched."""
+    for name in _INTEGRATIONS:
+        dict.__setitem__(SETTINGS, name, False)
+
+
+class _AtomicFile:
+    """Stands in for a path while ultralytics saves: `write_bytes` is whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write_bytes(self, content: bytes) -> None:
+        write_bytes(self._path, content)
+
+
+def _use_bf16(trainer: XrayTrainer) -> None:
+    """Run the network, not the loss, in bfloat16. The weights that are averaged and saved stay float32."""
+    if not trainer.cpu_bf16 or trainer.device.type != "cpu":
+        return
+    predict = trainer.model.predict
+
+    def predict_in_bf16(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        with torch.autocast("cpu", torch.bfloat16, enabled=trainer.model.training):
+            return _to_float32(predict(*arguments, **options))
+
+    trainer.model.predict = predict_in_bf16
+
+
+def _to_float32(value: Any) -> Any:  # noqa: ANN401 -- nested lists and dicts of tensors
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.dtype == torch.bfloat16 else value
+    if isinstance(value, Mapping):
+        return {key: _to_float32(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_float32(item) for item in value)
+    return value
