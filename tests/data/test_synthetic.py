@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -258,7 +259,7 @@ class TestVinBigDataFormat:
         image = vinbigdata_format.render_study(study, 128)
         for inverted in (False, True):
             path = tmp_path / f"{inverted}.dicom"
-            variant = study.__class__(**{**vars(study), "inverted": inverted, "bits": bits, "windowed": windowed})
+            variant = replace(study, inverted=inverted, bits=bits, windowed=windowed)
             vinbigdata_format.write_dicom(path, variant, image)
             ds = pydicom.dcmread(path)
             assert ds.PhotometricInterpretation == ("MONOCHROME1" if inverted else "MONOCHROME2")

@@ -5,6 +5,7 @@ Source: DICOM PS3.3 C.7.6.3.1.2 (photometric interpretation), C.11.1 (modality L
 
 import io
 import re
+import struct
 import textwrap
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -22,6 +24,8 @@ RADIOGRAPHY = ("CR", "DX", "RG", "DR", "RF", "XA", "PX", "OT", "SC")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _MAX_VALUES = 1 << 20  # distinct pixel values a lookup table is built for
 _MIN_SHOWN = 0.02  # share of pixels strictly inside a window, below which the window cannot be meant
+_SIZE_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame; the others are tables
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
@@ -69,7 +73,7 @@ def to_grey8(dataset: Dataset, *, name: str = "DICOM", max_pixels: int = MAX_PIX
 
 def _to_grey8(dataset: Dataset, *, name: str, max_pixels: int) -> GreyImage:
     _check_header(dataset, name=name, max_pixels=max_pixels)
-    stored = _stored_values(dataset, name=name)
+    stored = _stored_values(dataset, name=name, max_pixels=max_pixels)
     low, high = int(stored.min()), int(stored.max())
     if high - low >= _MAX_VALUES:
         raise ImageError(f"{name}: pixel values from {low} to {high} are no radiograph; export it with at most 16 bits")
@@ -114,9 +118,16 @@ def _check_header(dataset: Dataset, *, name: str, max_pixels: int) -> None:
     check_size(columns, rows, name=name, max_pixels=max_pixels)
 
 
-def _stored_values(dataset: Dataset, *, name: str) -> NDArray[Any]:
+def _stored_values(dataset: Dataset, *, name: str, max_pixels: int) -> NDArray[Any]:
     """Stored pixel values `(H, W)`, signed or unsigned integers."""
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
+    if syntax.is_transfer_syntax and syntax.is_encapsulated:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        size = _codestream_size(frame)
+        if size is not None:  # decoders trust the compressed data, not the header that was checked
+            check_size(*size, name=name, max_pixels=max_pixels)
+        if frame[:2] == _JPEG_START and not frame.rstrip(b"\0\xff").endswith(_JPEG_END):  # decoders fill up
+            raise ImageError(f"{name}: DICOM compressed as {syntax.name} ends too early; copy or export it again")
     try:
         stored = np.asarray(pixel_array(dataset))
     except Exception as error:  # every decoder has errors of its own
@@ -129,6 +140,24 @@ def _stored_values(dataset: Dataset, *, name: str) -> NDArray[Any]:
     if stored.ndim != 2:
         raise ImageError(f"{name}: DICOM pixel data of shape {stored.shape} is not one grey image; export one frame")
     return stored
+
+
+def _codestream_size(frame: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None for anything else.
+
+    Source: ITU-T T.81 B.2.2 (frame header), T.87 C.2.2 (SOF55), T.800 A.5.1 (SIZ).
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51":
+        width, height, left, top = struct.unpack_from(">IIII", frame, 8)
+        return width - left, height - top
+    place = 2
+    while frame[:2] == _JPEG_START and place + 9 <= len(frame) and frame[place] == 0xFF:
+        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
+        if marker in _SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", frame, place + 5)
+            return width, height
+        place += 2 + length
+    return None
 
 
 def _display_values(

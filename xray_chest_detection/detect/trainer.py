@@ -1,5 +1,6 @@
 """The ultralytics trainer with what this project adds: bfloat16 on a CPU, checkpoints that are never half-written."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
         super().__init__(**options, overrides=overrides, _callbacks=_callbacks)
         self.cpu_bf16 = cpu_bf16
         if self.device.type == "cpu":
-            self.args.workers = cpu_workers  # ultralytics sets 0, which leaves a core idle while images are loaded
+            self.args.workers = cpu_workers  # ultralytics sets 0: the cores wait while images are loaded
+            torch.set_num_threads(len(os.sched_getaffinity(0)))  # ultralytics leaves one core out
         self.add_callback("on_train_start", _use_bf16)
 
     def save_model(self) -> bool:

@@ -21,7 +21,7 @@ _RANGES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
     "Mass": ((0.20, 0.85), (0.25, 0.75), (0.088, 0.19)),  # 3 cm is 0.083 image sides
     "Nodule": ((0.12, 0.90), (0.20, 0.85), (0.034, 0.078)),
     "Pneumonia": ((0.35, 0.85), (0.30, 0.60), (0.16, 0.27)),
-    "Pneumothorax": ((0.55, 0.95), (0, 0), (0.055, 0.14)),
+    "Pneumothorax": ((0.35, 0.80), (0, 0), (0.055, 0.14)),
 }
 
 

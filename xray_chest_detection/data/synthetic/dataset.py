@@ -33,7 +33,7 @@ def write_dataset(config: SampleConfig, out: Path) -> Manifest:
     counts = {"nih": _write_nih(config, out / "nih"), "vinbigdata": _write_vinbigdata(config, out / "vinbigdata")}
     tables = ("nih/BBox_List_2017.csv", "nih/Data_Entry_2017.csv", "vinbigdata/train.csv", "vinbigdata/truth.csv")
     manifest = Manifest(
-        step="sample",
+        step="data_prep.sample",
         config=config.model_dump(mode="json", exclude={"out", "overwrite", "figure", "examples"}),
         outputs={name: hash_inputs(out / name)[Path(name).name] for name in tables},
         counts=counts,

@@ -135,7 +135,7 @@ def _infiltrate(finding: Finding, site: Site, rng: np.random.Generator) -> Drawi
         spot_u, spot_v = u0 + rng.normal(0, 0.22 * finding.size), v0 + rng.normal(0, 0.30 * finding.size)
         spread = finding.size * rng.uniform(0.16, 0.28)
         cloud += np.exp(-((u - spot_u) ** 2 + (v - spot_v) ** 2) / np.float32(2 * spread**2))
-    cloud = np.minimum(cloud / 2.2, 1.0) * site.lung(finding.side)
+    cloud = np.minimum(cloud / 2.2, 1.0) * site.lung(finding.side) * (1 - 0.5 * site.heart)
     patches = np.clip(0.85 + 0.30 * frame.blur(frame.noise(rng, grain=0.05, octaves=3), 0.004), 0.1, 1.6)
     extent = cloud**1.3
     return 0.30 * (0.45 + 0.65 * finding.contrast) * cloud * patches, 0.45 * cloud, extent
@@ -172,14 +172,14 @@ def _atelectasis(finding: Finding, site: Site, rng: np.random.Generator) -> Draw
     plates = []
     for number in range(int(rng.integers(1, 4))):
         length = finding.size * rng.uniform(0.7, 1.0)
-        middle = centre + np.array([rng.normal(0, 0.01), 0.032 * number - 0.02 + rng.normal(0, 0.004)])
+        middle = centre + np.array([rng.normal(0, 0.01), 0.034 * number - 0.02 + rng.normal(0, 0.004)])
         x = np.linspace(-0.5, 0.5, 5)
         line = middle + np.stack([x * length, x * length * slope + rng.normal(0, 0.003, 5)], axis=1)
         thickness = rng.uniform(0.010, 0.022) * np.sin(np.linspace(0.15, np.pi - 0.15, 24))
         plates.append((band(smooth_line(line), thickness), 1.0))
-    drawn = frame.blur(frame.paint(plates), 0.0025) * site.lung(side)
-    haze = frame.blur(drawn, 0.016)
-    density = (0.26 * drawn + 0.30 * haze) * (0.40 + 0.70 * finding.contrast)
+    drawn = frame.blur(frame.paint(plates), 0.003) * site.lung(side) * (1 - 0.5 * site.heart)
+    haze = frame.blur(drawn, 0.022) * site.lung(side)
+    density = (0.20 * drawn + 0.50 * haze) * (0.40 + 0.70 * finding.contrast)
     return density, 0.5 * haze, drawn + haze
 
 
