@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure a run on a split with the thresholds chosen before",
     "export": "write a run's model as ONNX with its card",
     "figures": "draw the curves, confusion matrix and panels of a run",
+    "pipeline": "synthetic data, from raw files to a served model, in a few minutes",
     "env": "show the versions and the hardware this installation uses",
 }
 

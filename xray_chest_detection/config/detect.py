@@ -74,11 +74,13 @@ class AfterConfig(StrictModel):
         tune_nms: Choose the score and IoU thresholds on the validation split.
         evaluate: Measure the test split with these thresholds.
         export: Write ONNX, compare it with the torch model, and write the model card.
+        checkpoints: Folder of the exported model and its card.
     """
 
     tune_nms: bool = True
     evaluate: bool = True
     export: bool = True
+    checkpoints: Path = Path("checkpoints")
 
 
 class DetectConfig(StrictModel):
@@ -89,7 +91,8 @@ class DetectConfig(StrictModel):
         name: Key of the model, for example `multi`; also the name of the run folder.
         title: Name for people; the name when not given.
         data: Folder of a YOLO data set written by data_prep.build_yolo.
-        weights: Where training starts: a local file, or a name that ultralytics downloads, such as `yolov8s.pt`.
+        weights: Where training starts: a local file, a name that ultralytics downloads, such as `yolov8s.pt`, or an
+            architecture such as `yolov8n.yaml` for random weights.
         runs: Folder of the run folders.
         epochs: Number of passes over the training images.
         patience: Stop after this many epochs without a better validation score.

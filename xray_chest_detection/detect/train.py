@@ -35,7 +35,7 @@ def train(config: DetectConfig) -> Run:
     _require_data(config)
     weights = resolve_weights(config.weights)
     run = create_run(config)
-    return _train(run, {"model": str(weights)}, weights_sha256=hash_inputs(weights))
+    return _train(run, {"model": str(weights)}, weights_sha256=_hash_weights(weights))
 
 
 def resume(folder: Path) -> Run:
@@ -50,7 +50,7 @@ def resume(folder: Path) -> Run:
     _require_data(run.config)
     if not run.last.is_file():
         weights = resolve_weights(run.config.weights)
-        return _train(run, {"model": str(weights)}, weights_sha256=hash_inputs(weights))
+        return _train(run, {"model": str(weights)}, weights_sha256=_hash_weights(weights))
     if _epochs_done(run) >= run.config.epochs:
         return _finish(run, weights_sha256={})
     return _train(run, {"model": str(run.last), "resume": str(run.last)}, weights_sha256={})
@@ -151,6 +151,10 @@ def _finish(run: Run, *, weights_sha256: dict[str, str], tracker: Tracker | None
     if tracker is not None:
         tracker.close(run)
     return run
+
+
+def _hash_weights(weights: Path) -> dict[str, str]:
+    return {} if weights.suffix == ".yaml" else hash_inputs(weights)
 
 
 def _require_data(config: DetectConfig) -> None:

@@ -9,12 +9,15 @@ from xray_chest_detection.errors import ModelError
 def resolve_weights(weights: str) -> Path:
     """The local file for a path, or for a name that ultralytics can download.
 
-    A bare name is looked up in the current folder, then in `$XRAY_DATA_PACK/weights`, then downloaded.
+    A bare name is looked up in the current folder, then in `$XRAY_DATA_PACK/weights`, then downloaded. The name of an
+    architecture (`yolov8n.yaml`) stays as it is: training starts from random weights.
 
     Raises:
         ModelError: There is no such file, and it cannot be downloaded.
     """
     given = Path(weights)
+    if given.suffix == ".yaml":
+        return given
     pack = os.environ.get("XRAY_DATA_PACK")
     candidates = [given] if given.parent != Path() or pack is None else [given, Path(pack) / "weights" / given.name]
     found = next((path for path in candidates if path.is_file()), None)
