@@ -1,6 +1,7 @@
 """From the bytes of a file to one radiograph, whatever its format. The content decides, never the file's name."""
 
 import io
+import math
 import re
 import threading
 import warnings
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 
 from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, stretch
 from xray_chest_detection.errors import ImageError
@@ -131,15 +132,23 @@ def _to_grey(image: Image.Image, *, white_is_zero: bool) -> tuple[NDArray[np.uin
     notes: tuple[str, ...] = ()
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         opaque = image.convert("RGBA")
-        backdrop = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(backdrop, opaque)
-        if opaque.getchannel("A").getextrema()[0] != 255:
-            notes = ("transparent parts set to black",)
-    colour = image.convert("RGB")
-    channels = np.asarray(colour)
-    if (channels.max(axis=2) - channels.min(axis=2)).max() > _GREY_SPREAD:
-        notes = (*notes, "colour converted to grey")
-    return np.asarray(colour.convert("L")), notes
+        alpha = opaque.getchannel("A")
+        # Luminance is linear: a grey value over black is the value times its opacity.
+        grey = ImageChops.multiply(opaque.convert("L"), alpha)
+        notes = ("transparent parts set to black",) if alpha.getextrema()[0] != 255 else ()
+    else:
+        opaque = image if image.mode == "RGB" else image.convert("RGB")
+        grey = opaque.convert("L")
+    return np.asarray(grey), (*notes, "colour converted to grey") if _is_coloured(opaque) else notes
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    """Whether an RGB or RGBA image is more than tinted; looks at a million pixels at most."""
+    step = math.isqrt(image.width * image.height // 1_000_000) + 1
+    small = image.resize((-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST)
+    red, green, blue = small.split()[:3]
+    pairs = ((red, green), (green, blue), (red, blue))
+    return any(ImageChops.difference(*pair).getextrema()[1] > _GREY_SPREAD for pair in pairs)  # type: ignore[operator]
 
 
 def _deep_to_grey(values: NDArray[np.generic], *, white_is_zero: bool) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
