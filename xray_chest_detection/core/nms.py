@@ -37,9 +37,7 @@ def nms(
     candidates = candidates.select(_visiting_order(candidates)[:MAX_CANDIDATES])
     if len(candidates) == 0:
         return candidates
-    suppresses = boxes.iou(candidates.xyxy.astype(np.float64), candidates.xyxy.astype(np.float64)) > iou
-    if not agnostic:
-        suppresses &= candidates.class_id[:, None] == candidates.class_id[None, :]
+    xyxy = candidates.xyxy.astype(np.float64)
     alive = np.ones(len(candidates), np.bool_)
     kept: list[int] = []
     for row in range(len(candidates)):
@@ -48,7 +46,10 @@ def nms(
         kept.append(row)
         if len(kept) == max_detections:
             break
-        alive[row + 1 :] &= ~suppresses[row, row + 1 :]
+        rivals = row + 1 + np.flatnonzero(alive[row + 1 :])
+        if not agnostic:
+            rivals = rivals[candidates.class_id[rivals] == candidates.class_id[row]]
+        alive[rivals[boxes.iou(xyxy[row : row + 1], xyxy[rivals])[0] > iou]] = False
     return candidates.select(np.array(kept, np.int64))
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from xray_chest_detection.core import boxes
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.model_card import ModelCard, check_file, read_card
-from xray_chest_detection.core.nms import MAX_CANDIDATES, nms
+from xray_chest_detection.core.nms import nms
 from xray_chest_detection.errors import ModelError
+from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
 
-FLOOR = 0.001
 _INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -82,7 +81,7 @@ class DetectorSession:
 
     def raw_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, floor: float = FLOOR) -> Detections:
         """`raw` for an image that `prepare` has already scaled."""
-        unit = (square / np.float32(255)).astype(self._dtype)
+        unit = to_unit(square).astype(self._dtype)
         tensor = np.ascontiguousarray(np.broadcast_to(unit, (1, 3, *square.shape)))
         try:
             head = np.asarray(self._session.run(None, {self._input_name: tensor})[0], np.float32)
@@ -90,7 +89,7 @@ class DetectorSession:
             raise ModelError(f"{self._path}: prediction failed ({_reason(error)}); export the model again") from None
         if head.ndim != 3 or head.shape[:2] != (1, 4 + len(self.card.classes)):
             raise ModelError(f"{self._path}: {_output_message(list(head.shape), self.card)}")
-        return _decode(head[0], frame, floor)
+        return decode_head(head[0], frame, floor=floor)
 
     def detect_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, conf: float | None = None) -> Detections:
         """`detect` for an image that `prepare` has already scaled."""
@@ -152,19 +151,6 @@ def _fits(shape: list[int | str | None], expected: tuple[int | None, ...]) -> bo
     return len(shape) == len(expected) and all(
         want is None or not isinstance(have, int) or have == want for have, want in zip(shape, expected, strict=True)
     )
-
-
-def _decode(head: NDArray[np.float32], frame: Letterbox, floor: float) -> Detections:
-    """Candidates from a head `(4 + classes, places)`: centre x, y, width, height in input pixels, then scores."""
-    class_id, place = np.nonzero(head[4:] >= floor)
-    score = head[4:][class_id, place]
-    best = np.argsort(-score, kind="stable")[:MAX_CANDIDATES]
-    class_id, place, score = class_id[best], place[best], score[best]
-    cx, cy, width, height = head[:4, place].astype(np.float64)
-    in_input = np.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], axis=1)
-    xyxy = boxes.clip(frame.to_image(in_input), frame.width_px, frame.height_px).astype(np.float32)
-    found = Detections(xyxy, score.astype(np.float32), class_id.astype(np.int64), frame.width_px, frame.height_px)
-    return found.select(np.isfinite(xyxy).all(axis=1) & (boxes.area(xyxy) > 0))
 
 
 def _reason(error: Exception) -> str:
