@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.model_card import ModelCard, Thresholds, TrainingData
+from xray_chest_detection.core.radiograph import Radiograph
+from xray_chest_detection.inference.palette import MARKS, mark_of, marks
+from xray_chest_detection.inference.render import draw_detections, fit, four_panel, operating_point
+
+NAMES = ("Cardiomegaly", "Effusion")
+ORANGE = (0xE6, 0x9F, 0x00)
+
+
+def found(*boxes: tuple[float, float, float, float], width: int = 300, height: int = 200) -> Detections:
+    count = len(boxes)
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.linspace(0.9, 0.5, count, dtype=np.float32),
+        np.zeros(count, np.int64),
+        width,
+        height,
+    )
+
+
+def card(**thresholds: object) -> ModelCard:
+    return ModelCard(
+        name="multi",
+        title="Multiclass",
+        file="multi.onnx",
+        sha256="0" * 64,
+        architecture="none",
+        image_size_px=64,
+        classes=NAMES,
+        thresholds=Thresholds(**{"conf": 0.2, "iou": 0.5, **thresholds}),
+        training_data=TrainingData(name="none", source="none", licence="none", counts={}),
+    )
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.full((200, 300), 128, np.uint8)
+
+
+def test_no_detection_leaves_the_film_as_it_is(pixels: np.ndarray) -> None:
+    picture = np.asarray(draw_detections(pixels, found(), NAMES))
+    assert picture.shape == (200, 300, 3)
+    assert (picture == 128).all()
+
+
+def test_a_box_is_drawn_in_its_colour_between_dark_halos(pixels: np.ndarray) -> None:
+    picture = np.asarray(draw_detections(pixels, found((100, 60, 200, 140)), NAMES, labels=False))
+    row = [tuple(int(value) for value in picture[100, column]) for column in range(97, 105)]
+    grey, dark = (128, 128, 128), (0, 0, 0)
+    assert row == [grey, dark, dark, ORANGE, ORANGE, dark, dark, grey]
+
+
+def test_boxes_follow_a_film_that_is_scaled_down(pixels: np.ndarray) -> None:
+    picture = draw_detections(pixels, found((100, 60, 200, 140)), NAMES, max_side_px=150, labels=False)
+    assert picture.size == (150, 100)
+    assert picture.getpixel((50, 50)) == ORANGE
+
+
+@pytest.mark.parametrize("box", [(0, 0, 300, 200), (-5, -5, 2, 2), (299, 199, 300, 200), (10, 10, 10, 10)], ids=str)
+def test_boxes_at_the_border_are_drawn(pixels: np.ndarray, box: tuple[float, float, float, float]) -> None:
+    picture = np.asarray(draw_detections(pixels, found(box), NAMES))
+    assert (picture != 128).any()
+
+
+def test_many_equal_boxes_and_a_tiny_film_are_drawn() -> None:
+    boxes = [(1.0, 1.0, 30.0, 30.0)] * 40
+    picture = draw_detections(np.zeros((32, 32), np.uint8), found(*boxes, width=32, height=32), NAMES)
+    assert picture.size == (32, 32)
+
+
+def test_a_film_is_never_enlarged(pixels: np.ndarray) -> None:
+    assert fit(pixels, max_side_px=None).size == fit(pixels, max_side_px=999).size == (300, 200)
+    assert fit(pixels, max_side_px=30).size == (30, 20)
+    assert fit(np.zeros((4000, 2), np.uint8), max_side_px=100).size == (1, 100)
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(0, 1, 0), (1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2)])
+def test_panels_stand_two_in_a_row(pixels: np.ndarray, count: int, columns: int, rows: int) -> None:
+    names = ["multi", "binary", "cardiomegaly", "mass_nodule"][:count]
+    film = Radiograph(pixels, "film.png", "PNG")
+    sheet = four_panel(film, dict.fromkeys(names, found((100, 60, 200, 140))), dict.fromkeys(names, card()))
+    bare = four_panel(film, {}, {})
+    assert sheet.width >= columns * 300
+    assert rows * 200 < sheet.height <= rows * 320 + bare.height
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({}, "shown from score 0.20; NMS IoU 0.50"),
+        ({"agnostic": True, "iou": 0.6}, "shown from score 0.20; NMS IoU 0.60 across classes"),
+        ({"per_class": {"Effusion": 0.05}}, "shown from score 0.05 to 0.20 by class; NMS IoU 0.50"),
+    ],
+)
+def test_the_operating_point_is_written_out(thresholds: dict[str, object], words: str) -> None:
+    assert operating_point(card(**thresholds)) == words
+
+
+def test_classes_of_one_scheme_have_their_own_letter_and_colour() -> None:
+    united = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltrate", "Mass/Nodule", "Pneumonia", "Pneumothorax")
+    nih = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltrate", "Mass", "Nodule", "Pneumonia", "Pneumothorax")
+    for scheme in (united, nih):
+        assert (
+            len({MARKS[name].letter for name in scheme}) == len({MARKS[name].colour for name in scheme}) == len(scheme)
+        )
+
+
+def test_an_unforeseen_class_has_a_mark_too() -> None:
+    assert mark_of("Fracture") == mark_of("Fracture")
+    assert mark_of("").letter == "?"
+    assert marks(["Effusion"]) == [{"name": "Effusion", "letter": "E", "colour": "#009e73"}]
