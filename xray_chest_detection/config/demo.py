@@ -1,0 +1,33 @@
+"""Configuration of the web demo."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from xray_chest_detection.config.base import StrictModel
+
+MIB = 1024 * 1024
+
+
+class DemoConfig(StrictModel):
+    """What the web demo serves, and its limits.
+
+    Attributes:
+        checkpoints: Folder with `<model>.onnx` and `<model>.card.yaml`; relative paths start at the project.
+        models: Names of the models, in the order of the panels.
+        samples: Folders with sample images, each listed without its sub-folders.
+        host: Address `python demo.py` binds to.
+        port: Port `python demo.py` binds to.
+        threads: CPU threads of one prediction; None leaves the choice to the runtime.
+        max_upload_mib: Largest request, in MiB. App Engine takes no more than 32.
+        max_pixels: Largest image, in pixels, refused before it is decoded.
+    """
+
+    checkpoints: Path = Path("checkpoints")
+    models: tuple[str, ...] = Field(("multi", "binary", "cardiomegaly", "mass_nodule"), min_length=1)
+    samples: tuple[Path, ...] = (Path("images_for_inference"), Path("images_for_inference/fetched"))
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=1, le=65535)
+    threads: int | None = Field(None, ge=1)
+    max_upload_mib: int = Field(32, ge=1, le=1024)
+    max_pixels: int = Field(64_000_000, ge=1)

@@ -1,0 +1,74 @@
+"""The models of one server process: loaded once, on first need, by whichever thread comes first."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xray_chest_detection.core.model_card import ModelCard
+from xray_chest_detection.errors import XrayError
+from xray_chest_detection.inference.registry import Registry
+
+
+class ModelHub:
+    """The served models, and a reason for each that is missing.
+
+    Args:
+        folder: Folder with the models and their cards.
+        names: Models to serve, in the order of the panels.
+        threads: CPU threads of one prediction.
+        load: Loads a folder of models.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        threads: int | None = None,
+        load: Callable[..., Registry] = Registry.load,
+    ) -> None:
+        self.names = tuple(names)
+        self._folder = folder
+        self._threads = threads
+        self._load = load
+        self._lock = threading.Lock()
+        self._registry: Registry | None = None
+        self._failure: str | None = None
+
+    def registry(self) -> Registry | None:
+        """The loaded models, or None when the folder as a whole cannot be used."""
+        if self._registry is None and self._failure is None:
+            with self._lock:
+                if self._registry is None and self._failure is None:
+                    self._load_once()
+        return self._registry
+
+    def cards(self) -> dict[str, ModelCard]:
+        """Cards of the served models that are loaded, by name, in the order of the panels."""
+        registry = self.registry()
+        if registry is None:
+            return {}
+        loaded = set(registry.names)
+        return {name: registry.get(name).card for name in self.names if name in loaded}
+
+    def errors(self) -> dict[str, str]:
+        """Why a served model is not loaded, by name."""
+        registry = self.registry()
+        loaded = set() if registry is None else set(registry.names)
+        reasons = {} if registry is None else dict(registry.errors)
+        absent = self._failure or f"no {{name}}.onnx with its card in {self._folder.name}/; `xray export` writes both"
+        return {
+            name: self._plain(reasons.get(name) or absent.replace("{name}", name))
+            for name in self.names
+            if name not in loaded
+        }
+
+    def _plain(self, message: str) -> str:
+        """A message for the page: the folder by its name, not by where it lies on this machine."""
+        return message.replace(str(self._folder), self._folder.name)
+
+    def _load_once(self) -> None:
+        try:
+            self._registry = self._load(self._folder, threads=self._threads)
+        except XrayError as error:
+            self._failure = str(error)
