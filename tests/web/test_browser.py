@@ -274,6 +274,31 @@ def test_picture_and_json_can_be_saved(page: Page, png: bytes) -> None:
         assert Path(download.value.path()).read_bytes().startswith(start)
 
 
+def test_labels_of_a_crowd_do_not_cover_each_other(page: Page, png: bytes) -> None:
+    def crowd(route: object) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        body["models"]["multi"] = [
+            {"class": "Effusion", "score": 0.9 - step / 100, "box": [20 + step, 30, 60 + step, 70]} for step in range(50)
+        ]
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/api/v1/predict", crowd)
+    upload(page, png)
+    wait_for(page, "result")
+    expect(page.locator('[data-model="multi"] .count')).to_have_text("50 marks, best first")
+    labels = page.locator('[data-model="multi"] .mark-label:not(.crowded) .chip').all()
+    rects = [label.bounding_box() for label in labels]
+    assert 4 < len(rects) < 50
+    for index, a in enumerate(rects):
+        for b in rects[:index]:
+            apart_x = a["x"] + a["width"] <= b["x"] + 0.1 or b["x"] + b["width"] <= a["x"] + 0.1
+            apart_y = a["y"] + a["height"] <= b["y"] + 0.1 or b["y"] + b["height"] <= a["y"] + 0.1
+            assert apart_x or apart_y
+    page.locator('[data-model="multi"] .mark').last.hover()
+    expect(page.locator('[data-model="multi"] .mark-label[data-index="49"]')).to_be_visible()
+
+
 def test_no_mark_at_all_is_not_called_normal(page: Page, png: bytes) -> None:
     def empty(route: object) -> None:
         answer = route.fetch()

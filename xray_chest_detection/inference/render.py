@@ -1,7 +1,6 @@
 """Annotated pictures: a film with its marks, and one film as the four models see it. Pillow only."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,8 @@ def draw_detections(
         names: Class names by class id.
         max_side_px: Longest side of the picture; a larger film is scaled down before drawing, so that lines keep their
             width. None keeps the size of the film.
-        labels: Whether to write letter, class and score beside each box.
+        labels: Whether to write class and score beside each box. In a crowd the best-scored labels that fit are
+            written, so that none covers another.
 
     Returns:
         An RGB picture.
@@ -146,16 +146,18 @@ def _draw_labels(
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         width, height = right - left + 2 * pad + size // 2, bottom - top + 2 * pad
         place = _place(box, width, height, taken, bounds)
+        if place is None:
+            continue
         taken.append(place)
         draw.rectangle(place, fill=CHIP)
         draw.rectangle((place[0], place[1], place[0] + size // 3, place[3]), fill=colour)
         draw.text((place[0] + pad + size // 2 - left, place[1] + pad - top), text, fill=TEXT, font=font)
 
 
-def _place(box: Rect, width: float, height: float, taken: Sequence[Rect], bounds: tuple[int, int]) -> Rect:
-    """Where a label of this size goes: the first candidate that covers no other label, else the first of all."""
-    candidates = list(islice(_candidates(box, width, height, bounds), 12))
-    return next((rect for rect in candidates if not any(_overlap(rect, other) for other in taken)), candidates[0])
+def _place(box: Rect, width: float, height: float, taken: Sequence[Rect], bounds: tuple[int, int]) -> Rect | None:
+    """Where a label of this size goes: the first candidate that covers no other label; None when all of them do."""
+    candidates = _candidates(box, width, height, bounds)
+    return next((rect for rect in candidates if not any(_overlap(rect, other) for other in taken)), None)
 
 
 def _candidates(box: Rect, width: float, height: float, bounds: tuple[int, int]) -> Iterator[Rect]:

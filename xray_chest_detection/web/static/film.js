@@ -17,15 +17,20 @@ export class Film {
     this.overlay = stage.querySelector(".overlay");
     this.size = null;
     this.marks = [];
+    this.broken = false;
     this.onHover = onHover;
     new ResizeObserver(() => this.draw()).observe(stage);
     this.image.addEventListener("load", () => this.loaded());
-    this.image.addEventListener("error", () => this.write("This browser cannot show the film itself."));
+    this.image.addEventListener("error", () => {
+      this.broken = true;
+      this.write("This browser cannot show the film itself");
+    });
   }
 
   show(url, note) {
     this.size = null;
     this.marks = [];
+    this.broken = false;
     this.draw();
     this.image.hidden = true;
     if (url) this.image.src = url;
@@ -33,8 +38,9 @@ export class Film {
     this.write(url ? "" : note);
   }
 
-  get visible() {
-    return !this.image.hidden;
+  // Whether there is a picture to keep: shown already, or still on its way.
+  get hasPicture() {
+    return this.image.hasAttribute("src") && !this.broken;
   }
 
   replace(url) {
@@ -55,6 +61,7 @@ export class Film {
 
   loaded() {
     this.image.hidden = false;
+    this.broken = false;
     this.write("");
     this.stage.style.setProperty("--ratio", String(this.image.naturalWidth / this.image.naturalHeight));
     this.draw();
@@ -110,11 +117,11 @@ export class Film {
     ]);
   }
 
-  label(index, place, text) {
-    return this.part(index, "mark-label", [
-      element("rect", { class: "chip", ...place, rx: 2 }),
-      element("rect", { ...place, width: LABEL.strip, fill: this.marks[index].colour }),
-      element("text", { x: place.x + LABEL.strip + LABEL.pad, y: place.y + LABEL.height - 5 }, text),
+  label(index, { rect, free }, text) {
+    return this.part(index, free ? "mark-label" : "mark-label crowded", [
+      element("rect", { class: "chip", ...rect, rx: 2 }),
+      element("rect", { ...rect, width: LABEL.strip, fill: this.marks[index].colour }),
+      element("text", { x: rect.x + LABEL.strip + LABEL.pad, y: rect.y + LABEL.height - 5 }, text),
     ]);
   }
 

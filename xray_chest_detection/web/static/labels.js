@@ -2,14 +2,16 @@
 
 const STEPS = 8;
 
-// One place per box, in the order given; each avoids the places before it if it can, and stays inside the bounds.
+// One place {rect, free} per box, in the order given, inside the bounds. Each avoids the free ones before it; where all
+// tries are taken the label is not free, and the page shows it only when its box is lifted.
 export function placeLabels(boxes, sizes, bounds) {
   const taken = [];
-  boxes.forEach((box, index) => {
+  return boxes.map((box, index) => {
     const candidates = candidatesFor(box, sizes[index], bounds);
-    taken.push(candidates.find((place) => !taken.some((other) => overlap(place, other))) ?? candidates[0]);
+    const rect = candidates.find((place) => !taken.some((other) => overlap(place, other)));
+    if (rect) taken.push(rect);
+    return { rect: rect ?? candidates[0], free: Boolean(rect) };
   });
-  return taken;
 }
 
 function candidatesFor(box, size, bounds) {

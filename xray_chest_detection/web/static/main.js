@@ -64,7 +64,7 @@ function fail(error) {
   byId("problem-cure").textContent = problem.cure;
   byId("again").hidden = !problem.retry;
   byId("problem").hidden = false;
-  open(panels.some((panel) => panel.film.visible)); // the chosen picture stays, where there is one
+  open(panels.some((panel) => panel.film.hasPicture)); // the chosen picture stays, where there is one
   say("");
 }
 

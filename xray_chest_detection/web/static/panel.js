@@ -2,6 +2,8 @@
 
 import { Film } from "./film.js";
 
+const MANY = 8;
+
 export class Panel {
   constructor(root) {
     this.root = root;
@@ -28,7 +30,7 @@ export class Panel {
     }
     const marks = found.map((mark) => ({ ...mark, ...this.look(mark.class) }));
     this.film.mark(result, marks);
-    this.write(marks.length ? "" : "Marks nothing at this threshold.", marks);
+    this.write(countOf(marks), marks);
   }
 
   look(name) {
@@ -67,6 +69,12 @@ export class Panel {
     this.list.classList.toggle("lifting", index !== null);
     [...this.list.children].forEach((item, place) => item.classList.toggle("lifted", place === index));
   }
+}
+
+// The list says it for a few; nothing, and more than fit on the screen, need words.
+function countOf(marks) {
+  if (!marks.length) return "Marks nothing at this threshold.";
+  return marks.length > MANY ? `${marks.length} marks, best first` : "";
 }
 
 function span(className, text) {
