@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -117,3 +118,20 @@ def test_a_wrong_configuration_is_one_line_and_exit_code_1(tmp_path: Path) -> No
     )
     assert done.returncode == 1
     assert done.stderr == f"error: {config}: unknown key 'prot' (did you mean 'port'?)\n"
+
+
+def test_gunicorn_reads_its_settings_and_writes_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--print-config", "demo:app"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PORT": "8123", "HOME": str(tmp_path)},
+    )
+    settings = dict(line.split("=", 1) for line in done.stdout.replace(" ", "").splitlines() if "=" in line)
+    assert done.returncode == 0
+    assert (settings["workers"], settings["threads"]) == ("1", "4")
+    assert "8123" in settings["bind"]
+    assert settings.get("control_socket_disable", "True") == "True"
+    assert list(tmp_path.iterdir()) == []
