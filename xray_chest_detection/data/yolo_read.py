@@ -1,0 +1,137 @@
+"""Reading one split of a YOLO data set back: the images through `index.csv`, the true boxes from the label files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from xray_chest_detection.config.data import SPLITS
+from xray_chest_detection.core import boxes
+from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE
+from xray_chest_detection.errors import DataError
+
+_CURE = "build the data set again with `python -m data_prep.build_yolo`"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSplit:
+    """One split of a data set with its true boxes.
+
+    Attributes:
+        name: `train`, `val` or `test`.
+        classes: Class names by class id.
+        image_id: `(I,)` names of the images, sorted.
+        patient: `(I,)` patient of each image.
+        files: `(I,)` paths of the images.
+        truth: True boxes in pixels of the images.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_id: tuple[str, ...]
+    patient: tuple[str, ...]
+    files: tuple[Path, ...]
+    truth: BoxTable
+
+    @property
+    def boxes_per_class(self) -> NDArray[np.int64]:
+        """Number of true boxes of each class, `(classes,)`."""
+        return np.bincount(self.truth.class_id, minlength=len(self.classes)).astype(np.int64)
+
+
+def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
+    """Read the images and true boxes of one split.
+
+    Raises:
+        DataError: The data set or the split is missing, empty or damaged; names the file and the line.
+    """
+    if split not in SPLITS:
+        raise DataError(f"{folder}: no split '{split}' (known: {', '.join(SPLITS)})")
+    classes = read_classes(folder)
+    index = _read_index(folder)
+    rows = index[index["split"] == split].sort_values("image_id")
+    if rows.empty:
+        raise DataError(f"{folder / INDEX_FILE}: the split '{split}' has no images; {_CURE}")
+    patients = rows["source"] + ":" + rows["patient_id"]
+    files = tuple(folder / name for name in rows["file"])
+    truth = _read_truth(folder / "labels" / split, tuple(rows["image_id"]), files, n_classes=len(classes))
+    return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, truth)
+
+
+def read_classes(folder: Path) -> tuple[str, ...]:
+    """Class names of a data set, by class id.
+
+    Raises:
+        DataError: There is no data set, or its description is damaged.
+    """
+    path = folder / DATA_FILE
+    try:
+        names = yaml.safe_load(path.read_text(encoding="utf-8"))["names"]
+        return tuple(str(names[i]) for i in range(len(names)))
+    except FileNotFoundError:
+        raise DataError(f"{folder}: no data set here; {_CURE}") from None
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+        raise DataError(f"{path}: names must map 0, 1, ... to class names; {_CURE}") from None
+
+
+def _read_index(folder: Path) -> pd.DataFrame:
+    path = folder / INDEX_FILE
+    try:
+        index = pd.read_csv(path, dtype=str)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {_CURE}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+        raise DataError(f"{path}: not a CSV table; {_CURE}") from None
+    absent = [name for name in ("image_id", "patient_id", "source", "split", "file") if name not in index.columns]
+    if absent:
+        raise DataError(f"{path}: no column '{absent[0]}'; {_CURE}")
+    return index
+
+
+def _read_truth(folder: Path, names: Sequence[str], files: Sequence[Path], *, n_classes: int) -> BoxTable:
+    image, class_id, xyxy = [], [], []
+    for number, (name, file) in enumerate(zip(names, files, strict=True)):
+        labels = _read_labels(folder / f"{name}.txt", n_classes=n_classes)
+        width_px, height_px = _size(file)
+        image.append(np.full(len(labels), number, np.int64))
+        class_id.append(labels[:, 0].astype(np.int64))
+        xyxy.append(boxes.from_cxcywhn(labels[:, 1:], width_px, height_px))
+    columns = np.concatenate(image), np.concatenate(class_id)
+    return BoxTable(*columns, np.ones(len(columns[0])), np.concatenate(xyxy), len(names))
+
+
+def _read_labels(path: Path, *, n_classes: int) -> NDArray[np.float64]:
+    """Rows `(N, 5)`: class id, centre x, centre y, width, height."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_CURE}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = [float(value) for value in line.split()]
+        except ValueError:
+            row = []
+        if len(row) != 5 or row[0] not in range(n_classes) or not all(0 <= value <= 1 for value in row[1:]):
+            raise DataError(
+                f"{path}: line {number}: expected a class below {n_classes} and four numbers in [0, 1], "
+                f"got '{line[:60]}'; {_CURE}"
+            )
+        rows.append(row)
+    return np.array(rows, np.float64).reshape(-1, 5)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except FileNotFoundError:
+        raise DataError(f"{path}: the image is missing; {_CURE}") from None
+    except (OSError, UnidentifiedImageError):
+        raise DataError(f"{path}: not an image; {_CURE}") from None

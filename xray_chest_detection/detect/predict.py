@@ -1,0 +1,199 @@
+"""One forward pass over a split, kept in a file: raw candidates before suppression, from which any grid is computed.
+
+The input is made by the demo's letterbox and the output read by the demo's decoder, so numbers computed from the file
+describe the deployed program.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.files import atomic_path, sha256_of
+from xray_chest_detection.core.images import read_image
+from xray_chest_detection.core.letterbox import Letterbox, letterbox
+from xray_chest_detection.core.manifest import FILE_NAME
+from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.nms import nms
+from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.errors import DataError, ModelError
+from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
+
+FOLDER = "predictions"
+BATCH = 8
+_ARRAYS = ("xyxy", "score", "class_id", "count", "size_px", "image_id")
+
+Progress = Callable[[Iterable[Path], int], Iterable[Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What a model says about every image of a split, before suppression.
+
+    Attributes:
+        image_id: Names of the images.
+        per_image: Candidates of each image, best first, in pixels of the image.
+    """
+
+    image_id: tuple[str, ...]
+    per_image: tuple[Detections, ...]
+
+    def suppressed(self, *, conf: float, iou: float, agnostic: bool) -> tuple[Detections, ...]:
+        """The detections of each image after suppression; `iou` and `agnostic` as in `core.nms`."""
+        return tuple(nms(found, conf=conf, iou=iou, agnostic=agnostic) for found in self.per_image)
+
+    def table(self, *, conf: float, iou: float, agnostic: bool) -> BoxTable:
+        """The same as one table."""
+        return BoxTable.from_detections(self.suppressed(conf=conf, iou=iou, agnostic=agnostic))
+
+
+def predict_split(
+    run: Run, split: LabelledSplit, *, device: str | None = None, progress: Progress | None = None
+) -> Candidates:
+    """Candidates of a run's best weights on a split, from the run's cache when weights, data and size are the same.
+
+    Args:
+        run: A run with weights.
+        split: The images.
+        device: Torch device; CUDA when there is one, else the CPU, when not given.
+        progress: Wraps the images when they have to be predicted.
+
+    Raises:
+        ModelError: The weights cannot be read or do not fit the classes of the data.
+        ImageError: An image cannot be read.
+    """
+    path = cache_path(run, split)
+    cached = _read(path)
+    if cached is not None and cached.image_id == split.image_id:
+        return cached
+    model = load_model(run.best, classes=split.classes, device=device)
+    paths = progress(split.files, len(split.files)) if progress else split.files
+    found = tuple(_predict(model, paths, size_px=run.config.image_size_px))
+    candidates = Candidates(split.image_id, found)
+    _write(path, candidates)
+    return candidates
+
+
+def cache_path(run: Run, split: LabelledSplit) -> Path:
+    """Where the candidates are kept; the name changes with the weights, the data set and the input size."""
+    manifest = run.config.data / FILE_NAME
+    data = sha256_of(manifest) if manifest.is_file() else "none"
+    parts = (sha256_of(run.best), data, str(run.config.image_size_px), str(FLOOR))
+    key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+    return run.folder / FOLDER / f"{split.name}-{key}.npz"
+
+
+def load_model(weights: Path, *, classes: Sequence[str], device: str | None = None) -> torch.nn.Module:
+    """A checkpoint of ultralytics, fused and ready to predict.
+
+    Raises:
+        ModelError: The file is not such a checkpoint, or it was trained on other classes.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    try:
+        model, _ = load_checkpoint(weights)
+    except Exception as error:  # pickle, zip and attribute errors of every kind
+        raise ModelError(f"{weights}: not weights of ultralytics ({_one_line(error)}); train again") from None
+    names = tuple(str(model.names[i]) for i in sorted(model.names))
+    if names != tuple(classes):
+        raise ModelError(
+            f"{weights}: trained on {len(names)} classes ({', '.join(names)}), "
+            f"the data set has {len(classes)} ({', '.join(classes)}); use the data set it was trained on"
+        )
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    fused: torch.nn.Module = model.fuse(verbose=False).float().eval().to(chosen)
+    return fused
+
+
+def head_of(model: torch.nn.Module, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The raw output `(B, 4 + classes, places)` of a model for network inputs `(S, S)`.
+
+    Raises:
+        ModelError: The model's output has another form, as that of detectors with built-in suppression has.
+    """
+    device = next(model.parameters()).device
+    unit = torch.from_numpy(np.stack([to_unit(square) for square in squares])).to(device)
+    with torch.inference_mode():
+        output: Any = model(unit[:, None].expand(-1, 3, -1, -1))
+    head = output[0] if isinstance(output, list | tuple) else output
+    expected = 4 + len(model.names)  # type: ignore[arg-type] -- a dict that torch does not know
+    if head.ndim != 3 or head.shape[1] != expected:
+        raise ModelError(f"the model gives {tuple(head.shape)}, expected (B, {expected}, N); use a YOLOv8-like detector")
+    return np.asarray(head.float().cpu().numpy(), np.float32)
+
+
+def _predict(model: torch.nn.Module, paths: Iterable[Path], *, size_px: int) -> Iterator[Detections]:
+    waiting: list[tuple[NDArray[np.uint8], Letterbox]] = []
+    for path in paths:
+        waiting.append(letterbox(read_image(path).pixels, size_px))
+        if len(waiting) == BATCH:
+            yield from _decode_batch(model, waiting)
+            waiting = []
+    if waiting:
+        yield from _decode_batch(model, waiting)
+
+
+def _decode_batch(model: torch.nn.Module, batch: list[tuple[NDArray[np.uint8], Letterbox]]) -> Iterator[Detections]:
+    heads = head_of(model, [square for square, _ in batch])
+    for head, (_, frame) in zip(heads, batch, strict=True):
+        yield decode_head(head, frame)
+
+
+def _write(path: Path, candidates: Candidates) -> None:
+    found = candidates.per_image
+    arrays: dict[str, Any] = {
+        "xyxy": np.concatenate([one.xyxy for one in found]),
+        "score": np.concatenate([one.score for one in found]),
+        "class_id": np.concatenate([one.class_id for one in found]).astype(np.int16),
+        "count": np.array([len(one) for one in found], np.int64),
+        "size_px": np.array([(one.width_px, one.height_px) for one in found], np.int64),
+        "image_id": np.array(candidates.image_id),
+    }
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _read(path: Path) -> Candidates | None:
+    """Kept candidates; None when there are none or the file is damaged, in which case they are made again."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    ends = np.cumsum(arrays["count"])
+    per_image = tuple(
+        Detections(
+            arrays["xyxy"][end - count : end],
+            arrays["score"][end - count : end],
+            arrays["class_id"][end - count : end].astype(np.int64),
+            int(width),
+            int(height),
+        )
+        for end, count, (width, height) in zip(ends, arrays["count"], arrays["size_px"], strict=True)
+    )
+    return Candidates(tuple(str(name) for name in arrays["image_id"]), per_image)
+
+
+def require_boxes(split: LabelledSplit, *, purpose: str) -> None:
+    """Make sure that a split has true boxes.
+
+    Raises:
+        DataError: It has none.
+    """
+    if len(split.truth) == 0:
+        raise DataError(f"the split '{split.name}' has no boxes, which {purpose} needs; make another split")
+
+
+def _one_line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:160]

@@ -1,0 +1,221 @@
+"""Figures of a run: threshold grid, precision-recall, FROC, confusion matrix, labels beside predictions.
+
+Drawn with matplotlib's object interface: no window system, no global state.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from xray_chest_detection.core.files import atomic_path
+from xray_chest_detection.core.images import read_image
+from xray_chest_detection.core.metrics import RECALLS
+from xray_chest_detection.core.model_card import NOT_A_DEVICE
+from xray_chest_detection.detect.evaluate import LOW_IOU, Evaluation
+from xray_chest_detection.detect.tune_nms import GridPoint
+from xray_chest_detection.inference.palette import mark_of
+
+FOLDER = "figures"
+DPI = 150
+INK, QUIET, GRID = "#1b1f23", "#6a737d", "#e1e4e8"
+# The marks' colours are made for black films; on paper the light ones need to be darker.
+_ON_PAPER = {"#f0e442": "#b8a900", "#ffffff": "#444444", "#e8e8e8": "#444444", "#56b4e9": "#2f8fc7"}
+_LINE_STYLES = {"all classes": (INK, "-", 2.4), "class ignored": (QUIET, "--", 2.0)}
+
+
+def draw_grid(points: Sequence[GridPoint], path: Path) -> Path:
+    """Heat maps of the objective over score threshold and overlap, one per suppression mode; the best is framed."""
+    modes = sorted({point.agnostic for point in points})
+    confs, ious = sorted({point.conf for point in points}), sorted({point.iou for point in points})
+    best = max(points, key=lambda point: (round(point.score, 9), point.conf, -point.iou, point.agnostic))
+    figure = Figure(figsize=(1.2 + 4.8 * len(modes), 4.2), layout="constrained")
+    highest = max(point.score for point in points)
+    for axes, agnostic in zip(np.atleast_1d(figure.subplots(1, len(modes), sharey=True)), modes, strict=True):
+        chosen = {(point.conf, point.iou): point.score for point in points if point.agnostic == agnostic}
+        values = np.array([[chosen[conf, iou] for conf in confs] for iou in ious])
+        _heat_map(axes, values, highest=highest)
+        axes.set_xticks(range(len(confs)), [f"{conf:g}" for conf in confs])
+        axes.set_yticks(range(len(ious)), [f"{iou:g}" for iou in ious])
+        axes.set_xlabel("score threshold")
+        axes.set_title("across classes" if agnostic else "within classes" if len(modes) > 1 else "", fontsize=10)
+        if agnostic == best.agnostic:
+            corner = (confs.index(best.conf) - 0.5, ious.index(best.iou) - 0.5)
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.5))
+    figure.axes[0].set_ylabel("suppression IoU")
+    figure.suptitle("Objective on the validation split; the chosen point is framed", fontsize=11)
+    return _save(figure, path)
+
+
+def draw_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Every figure of an evaluation; names end with the split."""
+    split = evaluation.split
+    return [
+        draw_precision_recall(evaluation, folder / f"precision-recall-{split}.png"),
+        draw_froc(evaluation, folder / f"froc-{split}.png"),
+        draw_confusion(evaluation, folder / f"confusion-{split}.png"),
+        draw_mosaic(evaluation, folder / f"labels-and-predictions-{split}.png"),
+    ]
+
+
+def draw_precision_recall(evaluation: Evaluation, path: Path) -> Path:
+    """Interpolated precision over recall at IoU 0.5, a line per class and their mean."""
+    curves = evaluation.evidence.pr_curves
+    figure = Figure(figsize=(8.4, 5), layout="constrained")
+    axes = figure.subplots()
+    values = {row.name: row.ap50 for row in evaluation.per_class}
+    for name, curve in curves.items():
+        axes.plot(RECALLS, curve, color=_colour(name), linewidth=1.6, label=f"{name}  {values[name] or 0:.3f}")
+    if len(curves) > 1:
+        mean = np.mean(list(curves.values()), axis=0)
+        axes.plot(RECALLS, mean, color=INK, linewidth=2.6, label=f"mean  {evaluation.value('mAP50') or 0:.3f}")
+    _frame(axes, "recall", "precision", (0, 1), (0, 1.02))
+    _legend(axes, "AP at IoU 0.5")
+    axes.set_title(f"{evaluation.run} on {_described(evaluation)}", fontsize=11)
+    return _save(figure, path)
+
+
+def draw_froc(evaluation: Evaluation, path: Path) -> Path:
+    """Sensitivity over false positives per image, all images in the denominator."""
+    figure = Figure(figsize=(8.4, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, (false_alarms, sensitivity) in evaluation.evidence.froc.items():
+        colour, style, width = _LINE_STYLES.get(name, (_colour(name), "-", 1.3))
+        x = np.concatenate([[1e-3], np.maximum(false_alarms, 1e-3), [1e3]])
+        y = np.concatenate([[0.0], sensitivity, sensitivity[-1:] if len(sensitivity) else [0.0]])
+        axes.step(x, y, where="post", color=colour, linestyle=style, linewidth=width, label=name)
+    axes.set_xscale("log", base=2)
+    ticks = [0.125, 0.25, 0.5, 1, 2, 4, 8]
+    _frame(axes, "false positives per image", "sensitivity", (ticks[0] / 1.2, ticks[-1] * 1.2), (0, 1.02))
+    axes.set_xticks(ticks, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
+    axes.minorticks_off()
+    _legend(axes, f"found at IoU {LOW_IOU:g}")
+    axes.set_title(f"{evaluation.run} on {_described(evaluation)}", fontsize=11)
+    return _save(figure, path)
+
+
+def draw_confusion(evaluation: Evaluation, path: Path) -> Path:
+    """Confusion matrix at the operating point: counts, shaded by the share of the true class."""
+    matrix = evaluation.evidence.confusion
+    names = [*evaluation.evidence.split.classes, "nothing"]
+    side = 2.4 + 0.72 * len(names)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    totals = matrix.sum(axis=1, keepdims=True)
+    share = matrix / np.maximum(totals, 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        if matrix[row, column]:
+            colour = "white" if share[row, column] > 0.55 else INK
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("shown")
+    axes.set_ylabel("true")
+    point = evaluation.thresholds
+    figure.suptitle(
+        f"{evaluation.run} on {_described(evaluation)}\nscore from {point.conf:g}, boxes paired at IoU 0.5", fontsize=10
+    )
+    return _save(figure, path)
+
+
+def draw_mosaic(evaluation: Evaluation, path: Path, *, count: int = 12, columns: int = 4) -> Path:
+    """Films with true boxes (left of each pair) and what the operating point shows (right), spread over the classes."""
+    chosen = _mosaic_images(evaluation, count)
+    columns = min(columns, max(1, len(chosen)))
+    rows = -(-max(len(chosen), 1) // columns)
+    figure = Figure(figsize=(4.3 * columns, 2.45 * rows + 0.8), layout="constrained", facecolor="#0b0c0e")
+    cells = np.atleast_1d(figure.subplots(rows, columns * 2)).reshape(-1, 2)
+    for pair in cells:
+        for axes in pair:
+            axes.axis("off")
+    for pair, image in zip(cells, chosen, strict=False):
+        _draw_pair(pair, evaluation, image)
+    figure.suptitle(
+        f"{evaluation.run} on {_described(evaluation)}: true boxes left, shown boxes right", color="#e6e8ea", fontsize=11
+    )
+    figure.supxlabel(NOT_A_DEVICE, color="#9aa1a7", fontsize=8)
+    return _save(figure, path)
+
+
+def _mosaic_images(evaluation: Evaluation, count: int) -> list[int]:
+    """Images to show: classes in turn, in the order of the image names, and one box-free film at the end."""
+    truth, n_images = evaluation.evidence.split.truth, len(evaluation.evidence.split.image_id)
+    queues = [
+        sorted(set(truth.image[truth.class_id == index].tolist()))
+        for index in range(len(evaluation.evidence.split.classes))
+    ]
+    free = sorted(set(range(n_images)) - set(truth.image.tolist()))[:1]
+    chosen: list[int] = []
+    while any(queues) and len(chosen) < count - len(free):
+        for queue in queues:
+            image = next((image for image in queue if image not in chosen), None)
+            if image is None:
+                queue.clear()
+            elif len(chosen) < count - len(free):
+                chosen.append(image)
+    return chosen + free
+
+
+def _draw_pair(pair: Sequence[Axes], evaluation: Evaluation, image: int) -> None:
+    split, shown = evaluation.evidence.split, evaluation.evidence.shown[image]
+    pixels = read_image(split.files[image]).pixels
+    true_rows = split.truth.image == image
+    for axes in pair:
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    _boxes(pair[0], split.truth.xyxy[true_rows], [split.classes[i] for i in split.truth.class_id[true_rows]], None)
+    _boxes(pair[1], shown.xyxy, [split.classes[i] for i in shown.class_id], shown.score)
+    pair[0].set_title(split.image_id[image], color="#9aa1a7", fontsize=7, loc="left")
+
+
+def _boxes(axes: Axes, xyxy: NDArray[np.floating], names: Sequence[str], score: NDArray[np.floating] | None) -> None:
+    for row, (name, (x_min, y_min, x_max, y_max)) in enumerate(zip(names, xyxy, strict=True)):
+        colour = mark_of(name).colour
+        size = (float(x_max - x_min), float(y_max - y_min))
+        axes.add_patch(Rectangle((float(x_min), float(y_min)), *size, fill=False, edgecolor=colour, linewidth=1.2))
+        text = name if score is None else f"{mark_of(name).letter} {score[row]:.2f}"
+        box = {"facecolor": "#101214", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
+        axes.text(float(x_min), float(y_min), text, color=colour, fontsize=6, va="bottom", bbox=box, clip_on=True)
+
+
+def _heat_map(axes: Axes, values: NDArray[np.float64], *, highest: float) -> None:
+    axes.imshow(values, cmap="viridis", vmin=0, vmax=max(highest, 1e-9), aspect="auto", origin="lower")
+    for row, column in np.ndindex(*values.shape):
+        colour = "white" if values[row, column] < 0.65 * highest else "black"
+        axes.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", color=colour, fontsize=8)
+
+
+def _frame(axes: Axes, x_label: str, y_label: str, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_xlim(*x_range)
+    axes.set_ylim(*y_range)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _legend(axes: Axes, title: str) -> None:
+    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9, alignment="left")
+
+
+def _described(evaluation: Evaluation) -> str:
+    return f"{evaluation.split}: {evaluation.n_images} images, {evaluation.n_boxes} boxes"
+
+
+def _colour(name: str) -> str:
+    colour = mark_of(name).colour
+    return _ON_PAPER.get(colour, colour)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)
+    return path
