@@ -10,6 +10,7 @@ the reference size (origin top left, max exclusive), reader, n_readers, agreemen
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -20,14 +21,17 @@ IMAGES_FILE = "images.csv"
 ANNOTATIONS_FILE = "annotations.csv"
 MAX_FAILURES_SHOWN = 10
 
+_FILE_NAME = pa.Check.str_matches(r"^[^/\\\\]+$", error="must be a file name without / and \\\\")
+_FINITE = pa.Check(lambda values: np.isfinite(values), error="must be finite")
+
 IMAGE_SCHEMA = pa.DataFrameSchema(
     {
-        "image_id": pa.Column(str, unique=True),
+        "image_id": pa.Column(str, _FILE_NAME, unique=True),
         "patient_id": pa.Column(str),
         "source": pa.Column(str),
         "path": pa.Column(str),
-        "width": pa.Column(float, pa.Check.gt(0)),
-        "height": pa.Column(float, pa.Check.gt(0)),
+        "width": pa.Column(float, [pa.Check.gt(0), _FINITE]),
+        "height": pa.Column(float, [pa.Check.gt(0), _FINITE]),
         "view": pa.Column(str, nullable=True),
         "labels": pa.Column(str, nullable=True),
         "healthy": pa.Column(bool),
@@ -92,7 +96,11 @@ def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         DataError: A table is missing or invalid.
     """
-    images = validate_images(_read_csv(folder / IMAGES_FILE), place=str(folder / IMAGES_FILE))
+    raw, place = _read_csv(folder / IMAGES_FILE), folder / IMAGES_FILE
+    if "healthy" in raw and raw["healthy"].dtype != bool:  # any other text would count as true
+        wrong = raw.loc[~raw["healthy"].isin([True, False, "True", "False"]), "healthy"]
+        raise DataError(f"{place}: column healthy, row {wrong.index[0]}: must be True or False, got '{wrong.iloc[0]}'")
+    images = validate_images(raw, place=str(place))
     place = folder / ANNOTATIONS_FILE
     return images, validate_annotations(_read_csv(place), images, place=str(place))
 
@@ -109,7 +117,7 @@ def write_tables(folder: Path, images: pd.DataFrame, annotations: pd.DataFrame) 
 def _read_csv(path: Path) -> pd.DataFrame:
     text = {"image_id": str, "patient_id": str, "source": str, "path": str, "view": str, "labels": str, "reader": str}
     try:
-        return pd.read_csv(path, dtype=text)
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise DataError(f"{path}: no such table; run the data_prep step that writes it first") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
