@@ -1,5 +1,6 @@
 """Write one view of a split as a YOLO data set: `python -m data_prep.build_yolo configs/data/yolo_multi.yaml`."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from xray_chest_detection.cli.errors import exit_on_error
@@ -10,12 +11,13 @@ from xray_chest_detection.config.schemes import read_scheme
 from xray_chest_detection.core.manifest import Manifest, hash_inputs, is_up_to_date, versions_of, write_manifest
 from xray_chest_detection.data.splits import SPLIT_FILE, read_split
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE, IMAGES_FILE, read_tables
-from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE, make_view, write_yolo
+from xray_chest_detection.data.views import make_view
+from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE, is_complete, write_yolo
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Write images, labels, `data.yaml`, `index.csv` and the manifest; stop early when they are up to date."""
-    config = from_command_line(YoloConfig, prog="python -m data_prep.build_yolo", description=__doc__)
+    config = from_command_line(YoloConfig, argv, prog="python -m data_prep.build_yolo", description=__doc__ or "")
     images, annotations = read_tables(config.tables)
     view = make_view(images, annotations, read_split(config.split), read_scheme(config.scheme), config)
     tables = (config.tables / IMAGES_FILE, config.tables / ANNOTATIONS_FILE)
@@ -27,7 +29,7 @@ def main() -> None:
         seed=config.seed,
         versions=versions_of("pandas", "pillow"),
     )
-    if is_up_to_date(config.out, plan):
+    if is_up_to_date(config.out, plan) and is_complete(config.out):
         print(f"{config.out} is up to date")
     else:
         write_yolo(view, config.out, longest_side_px=config.longest_side_px, progress=partial(bar, title="images"))

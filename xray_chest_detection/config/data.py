@@ -50,6 +50,9 @@ class SplitConfig(StrictModel):
         test: Share for the reported numbers.
         official_test_list: NIH's `test_list.txt`: its images become the test split, the others are split into
             training and validation.
+        keep: Folder of an existing split whose patients keep their part; only new patients are drawn. With it, a larger
+            download never moves the test patients of trained models into training.
+        overwrite: Replace a split in `out` even when patients change their part.
         seed: Seed of the shuffle.
     """
 
@@ -59,6 +62,8 @@ class SplitConfig(StrictModel):
     val: float = Field(0.1, gt=0, lt=1)
     test: float = Field(0.1, gt=0, lt=1)
     official_test_list: Path | None = None
+    keep: Path | None = None
+    overwrite: bool = False
     seed: int = 0
 
     @model_validator(mode="after")
@@ -66,6 +71,8 @@ class SplitConfig(StrictModel):
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train + val + test must be 1, got {total:g}")
+        if self.keep is not None and self.official_test_list is not None:
+            raise ValueError("keep and official_test_list exclude each other: both say who is in the test split")
         return self
 
 

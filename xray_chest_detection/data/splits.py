@@ -1,5 +1,7 @@
 """Splitting by patient, stratified over the classes; and reading a split back without trusting it."""
 
+import hashlib
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -8,36 +10,43 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
 from xray_chest_detection.config.data import SPLITS, SplitConfig
 from xray_chest_detection.core.files import atomic_path
+from xray_chest_detection.core.manifest import hash_inputs
+from xray_chest_detection.data.tables import ANNOTATIONS_FILE
 from xray_chest_detection.errors import DataError
 
 SPLIT_FILE = "split.csv"
 COLUMNS = ["image_id", "patient_id", "source", "split"]
+MIN_PATIENTS = 10
+_WHO = ["image_id", "patient_id", "source"]
 
 
-def make_split(images: pd.DataFrame, annotations: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+def make_split(
+    images: pd.DataFrame, annotations: pd.DataFrame, config: SplitConfig, *, kept: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Assign every image to train, val or test so that no patient stands in two of them.
 
     Patients, not images, are stratified: over the classes they have boxes of, and over having none.
+
+    Args:
+        images: Image table of one source.
+        annotations: Annotation table of the same images.
+        config: Shares, seed and, if used, the official test list.
+        kept: An existing split whose patients keep their part. The others are drawn with the same shares; fewer than
+            10 of them go to training.
 
     Returns:
         Columns image_id, patient_id, source, split; sorted by image_id.
 
     Raises:
-        DataError: There are too few patients for three splits.
+        DataError: There are several sources, or too few patients for three splits.
     """
+    sources = sorted(images["source"].unique())
+    if len(sources) != 1:
+        raise DataError(f"{config.tables}: split one source at a time, got {', '.join(sources) or 'no images'}")
+    fixed = _kept_parts(kept, sources[0]) if kept is not None else _official_parts(images, config.official_test_list)
     patients = _patient_classes(images, annotations)
-    fixed_test = _official_test_patients(images, config.official_test_list)
-    rest = patients[~patients.index.isin(fixed_test)]
-    if len(rest) < 10:
-        raise DataError(f"{config.tables}: {len(rest)} patients are too few to split; at least 10 are needed")
-    assignment = dict.fromkeys(fixed_test, "test")
-    if not fixed_test:
-        test = _draw(rest, config.test, seed=config.seed)
-        assignment |= dict.fromkeys(test, "test")
-        rest = rest.drop(index=test)
-    val = _draw(rest, config.val / (config.train + config.val), seed=config.seed + 1)
-    assignment |= dict.fromkeys(val, "val") | dict.fromkeys(rest.index.difference(val), "train")
-    table = images[["image_id", "patient_id", "source"]].assign(split=images["patient_id"].map(assignment))
+    drawn = _draw_parts(patients[~patients.index.isin(list(fixed))], config)
+    table = images[_WHO].assign(split=images["patient_id"].map(fixed | drawn))
     table = table.sort_values("image_id").reset_index(drop=True)
     check_split(table, place="split")
     return table
@@ -51,21 +60,73 @@ def check_split(split: pd.DataFrame, *, place: str) -> None:
     """
     absent = [name for name in COLUMNS if name not in split.columns]
     if absent:
-        raise DataError(f"{place}: no column '{absent[0]}'; make the split again with data_prep.split")
+        raise DataError(f"{place}: no column '{absent[0]}'; make the split again with data_prep.split --overwrite")
+    empty = split[split[_WHO].isna().any(axis=1)]
+    if len(empty):
+        row = ",".join("" if value is np.nan else str(value) for value in empty[COLUMNS].iloc[0])
+        raise DataError(
+            f"{place}: a value is missing in '{row}'; make the split again with data_prep.split --overwrite"
+        )
     unknown = split[~split["split"].isin(SPLITS)]
     if len(unknown):
-        raise DataError(f"{place}: image '{unknown['image_id'].iloc[0]}': split must be one of {', '.join(SPLITS)}")
+        name, part = unknown[["image_id", "split"]].iloc[0]
+        raise DataError(f"{place}: image '{name}': split must be one of {', '.join(SPLITS)}, got '{part}'")
     twice = split[split["image_id"].duplicated()]
     if len(twice):
         raise DataError(f"{place}: image '{twice['image_id'].iloc[0]}' stands twice; make the split again")
-    parts = split.groupby(["source", "patient_id"])["split"].unique()
-    shared = parts[parts.map(len) > 1]
+    shared = shared_patients(split)
     if len(shared):
-        source, patient = shared.index[0]
+        source, patient, parts = shared[0]
         raise DataError(
-            f"{place}: patient '{patient}' of {source} is in {' and '.join(sorted(shared.iloc[0]))} "
+            f"{place}: patient '{patient}' of {source} is in {' and '.join(parts)} "
             f"({len(shared)} such patients); a model would be tested on people it has seen; make the split again"
         )
+
+
+def shared_patients(split: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
+    """Patients in more than one part: source, patient_id, and the parts in alphabetical order."""
+    parts: dict[tuple[str, str], set[str]] = {}
+    for source, patient, part in zip(split["source"], split["patient_id"], split["split"], strict=True):
+        parts.setdefault((str(source), str(patient)), set()).add(str(part))
+    return [(*who, sorted(found)) for who, found in sorted(parts.items()) if len(found) > 1]
+
+
+def moved_patients(old: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Patients whose part differs between two splits: patient_id, old part, new part; not those in one only."""
+    before, after = (table.drop_duplicates(["source", "patient_id"]) for table in (old, new))
+    both = before.merge(after, on=["source", "patient_id"], suffixes=("_old", "_new"))
+    moved = both[both["split_old"] != both["split_new"]].sort_values("patient_id")
+    return [tuple(row) for row in moved[["patient_id", "split_old", "split_new"]].itertuples(index=False)]
+
+
+def check_may_replace(folder: Path, new: pd.DataFrame) -> None:
+    """Refuse to replace a split whose patients would change their part: models may have been trained on it.
+
+    Raises:
+        DataError: Names the first patient that would move, and both cures; or the existing split is damaged.
+    """
+    if not (folder / SPLIT_FILE).exists():
+        return
+    moved = moved_patients(read_split(folder), new)
+    if moved:
+        patient, before, after = moved[0]
+        raise DataError(
+            f"{folder / SPLIT_FILE}: {len(moved)} patients would change their part, first '{patient}' from {before} to "
+            f"{after}, and models trained on this split would be tested on people they have seen; pass "
+            f"--keep {folder} to draw only new patients, --out for another place, or --overwrite"
+        )
+
+
+def split_inputs(config: SplitConfig, images: pd.DataFrame) -> dict[str, str]:
+    """What a split depends on, as sha256: who is in the tables (not where files lie), the boxes, and older splits."""
+    who = images[_WHO].sort_values("image_id").to_csv(index=False, lineterminator="\n")
+    others = [path for path in (config.official_test_list, config.keep and config.keep / SPLIT_FILE) if path]
+    for path in others:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; give the path of an existing one")
+    return hash_inputs(config.tables / ANNOTATIONS_FILE, *others) | {
+        f"images.csv ({', '.join(_WHO)})": hashlib.sha256(who.encode()).hexdigest()
+    }
 
 
 def read_split(folder: Path) -> pd.DataFrame:
@@ -76,11 +137,13 @@ def read_split(folder: Path) -> pd.DataFrame:
     """
     path = folder / SPLIT_FILE
     try:
-        split = pd.read_csv(path, dtype=str)
+        split = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise DataError(f"{path}: no such split; run `python -m data_prep.split` first") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a CSV table ({error}); make the split again") from None
+        raise DataError(
+            f"{path}: not a CSV table ({error}); make the split again with data_prep.split --overwrite"
+        ) from None
     check_split(split, place=str(path))
     return split
 
@@ -99,12 +162,12 @@ def split_counts(split: pd.DataFrame, annotations: pd.DataFrame) -> dict[str, di
     counts = {}
     for name in SPLITS:
         rows = split[split["split"] == name]
-        classes = per_class.loc[name] if name in per_class.index else per_class.sum() * 0
+        classes = {label: int(column.get(name, 0)) for label, column in per_class.items()}
         counts[name] = {
             "patients": int(rows["patient_id"].nunique()),
             "images": len(rows),
-            "boxes": int(classes.sum()),
-        } | {str(label): int(count) for label, count in classes.items()}
+            "boxes": sum(classes.values()),
+        } | {str(label): count for label, count in classes.items()}
     return counts
 
 
@@ -117,19 +180,43 @@ def _patient_classes(images: pd.DataFrame, annotations: pd.DataFrame) -> pd.Data
     return classes.reindex(free.index, fill_value=0).gt(0).assign(no_box=free).astype(int).sort_index()
 
 
+def _kept_parts(kept: pd.DataFrame, source: str) -> dict[Hashable, str]:
+    rows = kept[kept["source"] == source]
+    return dict(zip(rows["patient_id"], rows["split"], strict=True))
+
+
+def _draw_parts(patients: pd.DataFrame, config: SplitConfig) -> dict[Hashable, str]:
+    """A part for every patient that has none yet."""
+    few = len(patients) < MIN_PATIENTS
+    if few and config.keep is not None:
+        return dict.fromkeys(patients.index, "train")
+    if few:
+        raise DataError(
+            f"{config.tables}: {len(patients)} patients are too few to split; at least {MIN_PATIENTS} are needed"
+        )
+    parts: dict[Hashable, str] = {}
+    rest = patients
+    if config.official_test_list is None:
+        test = _draw(rest, config.test, seed=config.seed)
+        parts |= dict.fromkeys(test, "test")
+        rest = rest.drop(index=test)
+    val = _draw(rest, config.val / (config.train + config.val), seed=config.seed + 1)
+    return parts | dict.fromkeys(val, "val") | dict.fromkeys(rest.index.difference(val), "train")
+
+
 def _draw(patients: pd.DataFrame, share: float, *, seed: int) -> list[str]:
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     _, drawn = next(splitter.split(np.zeros(len(patients)), patients.to_numpy()))
     return [str(patient) for patient in patients.index[np.sort(drawn)]]
 
 
-def _official_test_patients(images: pd.DataFrame, path: Path | None) -> set[str]:
+def _official_parts(images: pd.DataFrame, path: Path | None) -> dict[Hashable, str]:
     if path is None:
-        return set()
+        return {}
     try:
         listed = {Path(line.strip()).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give NIH's test_list.txt") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); give NIH's test_list.txt") from None
     inside = images["image_id"].isin(listed)
     patients = set(images.loc[inside, "patient_id"])
     split_up = images[~inside & images["patient_id"].isin(patients)]
@@ -138,4 +225,6 @@ def _official_test_patients(images: pd.DataFrame, path: Path | None) -> set[str]
             f"{path}: patient '{split_up['patient_id'].iloc[0]}' has images inside and outside the list; "
             "the official list holds whole patients, download it again"
         )
-    return patients
+    if not patients:
+        raise DataError(f"{path}: none of the images is in this list; give NIH's test_list.txt")
+    return dict.fromkeys(patients, "test")
