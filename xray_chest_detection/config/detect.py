@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from xray_chest_detection.config.base import StrictModel
 
@@ -91,6 +91,7 @@ class DetectConfig(StrictModel):
         name: Key of the model, for example `multi`; also the name of the run folder.
         title: Name for people; the name when not given.
         data: Folder of a YOLO data set written by data_prep.build_yolo.
+        synthetic: The images were drawn by data_prep.sample; the model card then says so.
         weights: Where training starts: a local file, a name that ultralytics downloads, such as `yolov8s.pt`, or an
             architecture such as `yolov8n.yaml` for random weights.
         runs: Folder of the run folders.
@@ -122,6 +123,7 @@ class DetectConfig(StrictModel):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
     title: str | None = None
     data: Path
+    synthetic: bool = False
     weights: str = "yolov8s.pt"
     runs: Path = Path("runs/detect")
     epochs: int = Field(100, ge=1)
@@ -149,7 +151,7 @@ class DetectConfig(StrictModel):
 
     @field_validator("learning_rate")
     @classmethod
-    def _rate_needs_optimizer(cls, value: float | None, info: object) -> float | None:
-        if value is not None and getattr(info, "data", {}).get("optimizer") == "auto":
+    def _rate_needs_optimizer(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("optimizer") == "auto":
             raise ValueError("has no effect with optimizer 'auto', which chooses its own; name an optimizer")
         return value

@@ -1,0 +1,162 @@
+"""The model card of a run: what it was trained on, what was measured, and what it must not be trusted with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from xray_chest_detection.core.manifest import Manifest, read_manifest
+from xray_chest_detection.core.model_card import Metric, ModelCard, Thresholds, TrainingData
+from xray_chest_detection.data.yolo import INDEX_FILE
+from xray_chest_detection.detect.runs import Run
+
+# What a card repeats of an evaluation; everything else stays in the run folder.
+_ON_CARD = ("mAP50", "mAP40", "mAP50-95", "AP50 ", "sensitivity at 1 ", "sensitivity at 0.5 ")
+_AT_POINT = " at the operating point"
+
+_SOURCES = {
+    "nih": (
+        "NIH ChestX-ray14, images with boxes and finding-free images",
+        "NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC (Wang et al., CVPR 2017)",
+        "free to use; the NIH Clinical Center asks to be named as the source and Wang et al. 2017 to be cited",
+    ),
+    "vinbigdata": (
+        "VinDr-CXR, training part with three readers per image",
+        "VinBigData, https://www.kaggle.com/c/vinbigdata-chest-xray-abnormalities-detection (Nguyen et al. 2022)",
+        "rules of the competition: non-commercial research",
+    ),
+}
+_SYNTHETIC = ("synthetic radiographs", "drawn by data_prep.sample of this project", "AGPL-3.0-only")
+
+
+def make_card(
+    run: Run,
+    *,
+    name: str,
+    file: str,
+    sha256: str,
+    architecture: str,
+    classes: Sequence[str],
+    thresholds: Thresholds,
+    metrics: Sequence[Metric],
+    export: dict[str, Any],
+) -> ModelCard:
+    """Fill a card from a run.
+
+    Args:
+        run: A trained run.
+        name: Key of the model.
+        file: Name of the ONNX file.
+        sha256: Its digest.
+        architecture: For example `YOLOv8n`.
+        classes: Class names by class id.
+        thresholds: The deployed operating point.
+        metrics: Everything that was measured on the test split; may be empty.
+        export: Precision, parity and whatever else the export found out.
+
+    Raises:
+        DataError: The data set's manifest is missing.
+    """
+    config, data = run.config, read_manifest(run.config.data)
+    return ModelCard(
+        name=name,
+        title=config.title or name.replace("_", " ").title(),
+        file=file,
+        sha256=sha256,
+        architecture=architecture,
+        image_size_px=config.image_size_px,
+        classes=tuple(classes),
+        thresholds=thresholds,
+        training_data=training_data(run, data),
+        recipe=_recipe(run) | {"export": export},
+        metrics=tuple(metric for metric in metrics if _belongs_on_card(metric)),
+        limits=limits(run, data, metrics),
+        created=_created(run),
+    )
+
+
+def training_data(run: Run, data: Manifest) -> TrainingData:
+    """Name, source, licence and counts of the data a run was trained on."""
+    known = [_SYNTHETIC] if run.config.synthetic else [_SOURCES.get(name, (name,) * 3) for name in _sources(run)]
+    names, sources, licences = (" + ".join(dict.fromkeys(column)) for column in zip(*known, strict=True))
+    return TrainingData(
+        name=names, source=sources, licence=licences, counts=data.counts, split_sha256=data.inputs.get("split.csv")
+    )
+
+
+def limits(run: Run, data: Manifest, metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """What the numbers and the data say against trusting the model, one sentence each."""
+    if run.config.synthetic:
+        return ("Trained on drawings. It knows nothing about patients and exists to show that the program runs.",)
+    return (
+        *_measured_limits(metrics),
+        *_data_limits(data, sources=_sources(run)),
+        "Frontal films only, children are rare; lateral views, CT scouts and photographs of a screen were never seen.",
+        "A film without a mark is not a normal film: most findings have no class here, and many of those that have one "
+        "are missed.",
+        "Scores are not probabilities. They order the boxes of one model and cannot be compared between models.",
+        "Not tested prospectively, on other hospitals, or for differences between sexes, ages and ethnic groups.",
+    )
+
+
+def _measured_limits(metrics: Sequence[Metric]) -> list[str]:
+    value = {metric.name: metric for metric in metrics}
+    sentences = []
+    recall, alarms = value.get(f"recall{_AT_POINT}"), value.get(f"false positives per image{_AT_POINT}")
+    if recall and recall.value is not None and alarms and alarms.value is not None:
+        sentences.append(
+            f"On unseen patients it marks {recall.value:.0%} of the boxed findings at IoU 0.5 and draws "
+            f"{alarms.value:.2f} wrong boxes per film."
+        )
+    classes = {name.removeprefix("AP50 "): metric for name, metric in value.items() if name.startswith("AP50 ")}
+    weak = [name for name, metric in classes.items() if metric.value is not None and metric.value < 0.1]
+    if weak:
+        sentences.append(f"Close to useless for {', '.join(weak)}: AP50 below 0.10.")
+    wide = [metric for metric in metrics if metric.name == "mAP50" and metric.low is not None]
+    if wide and wide[0].n_boxes:
+        sentences.append(
+            f"Measured on {wide[0].n_boxes} boxes of {wide[0].n_images} films, so every number is uncertain: "
+            f"mAP50 lies between {wide[0].low:.2f} and {wide[0].high:.2f} with 95 % confidence."
+        )
+    return sentences
+
+
+def _data_limits(data: Manifest, *, sources: Sequence[str]) -> list[str]:
+    train = data.counts.get("train", {})
+    sentences = []
+    if "boxes" in train:
+        sentences.append(f"Trained on {train['boxes']} boxes of {train.get('patients', '?')} patients: far too few.")
+    if "nih" in sources:
+        sentences.append(
+            "The NIH films come from one hospital in the United States, many of them taken at the bedside; boxes were "
+            "drawn by one reader per film, and only for findings that a program had read out of the report."
+        )
+    if "vinbigdata" in sources:
+        sentences.append("The VinDr films come from two hospitals in Viet Nam, each read by three radiologists.")
+    return sentences
+
+
+def _sources(run: Run) -> list[str]:
+    index = pd.read_csv(run.config.data / INDEX_FILE, dtype=str, usecols=["source"])
+    return sorted(index["source"].dropna().unique())
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    kept = ("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed")
+    settings = run.config.model_dump(mode="json")
+    changes = {name: value for name, value in settings["augment"].items() if value}
+    return {name: settings[name] for name in kept} | {"weights": _start(run), "augment": changes}
+
+
+def _start(run: Run) -> str:
+    """Where training started, without folders of the machine it ran on."""
+    parts = run.config.weights.replace("\\", "/").split("/")
+    return "/".join(parts[-3:]) if parts[-1] in ("best.pt", "last.pt") else parts[-1]
+
+
+def _created(run: Run) -> str:
+    return read_manifest(run.folder).created if run.finished else ""
+
+
+def _belongs_on_card(metric: Metric) -> bool:
+    return metric.name.startswith(_ON_CARD) or metric.name.endswith(_AT_POINT)
