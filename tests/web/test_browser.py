@@ -15,6 +15,7 @@ from xray_chest_detection.web.app import create_app
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Page = sync_api.Page
 expect = sync_api.expect
+expect.set_options(timeout=10_000)  # for a machine that is busy with other things
 
 CHROMIUM = os.environ.get("XRAY_CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -279,7 +280,8 @@ def test_labels_of_a_crowd_do_not_cover_each_other(page: Page, png: bytes) -> No
         answer = route.fetch()
         body = answer.json()
         body["models"]["multi"] = [
-            {"class": "Effusion", "score": 0.9 - step / 100, "box": [20 + step, 30, 60 + step, 70]} for step in range(50)
+            {"class": "Effusion", "score": 0.9 - step / 100, "box": [20 + step, 30, 60 + step, 70]}
+            for step in range(50)
         ]
         route.fulfill(response=answer, json=body)
 
@@ -335,7 +337,7 @@ def test_nothing_scrolls_sideways(page: Page, address: str, png: bytes, size: tu
 def test_the_page_without_models_opens_quietly(browser, serve: Callable[[Flask], str], tmp_path: Path) -> None:
     opened = browser.new_page()
     watch = Watch(opened)
-    opened.goto(serve(create_app(DemoConfig(), root=tmp_path)))
+    opened.goto(serve(create_app(DemoConfig(), root=tmp_path)), wait_until="networkidle")
     expect(opened.locator("#no-model")).to_contain_text("No model is loaded.")
     opened.close()
     assert watch.complaints == []

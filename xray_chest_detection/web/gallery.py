@@ -12,6 +12,7 @@ from xray_chest_detection.web.films import as_jpeg, as_png
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".dcm": "DICOM", ".dicom": "DICOM"}
 THUMB_PX = 192
+_ABBREVIATIONS = {"ap", "cr", "dr", "dx", "pa"}
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,19 @@ class Gallery:
 
 
 def humanise(stem: str) -> str:
-    """A file's stem as words.
+    """A file's stem as words; numbers lose their zeros, the usual abbreviations become capitals.
 
     >>> humanise("synthetic_mass-nodule_02")
     'Synthetic mass nodule 2'
-    >>> humanise("chest_CR_15bit")
+    >>> humanise("chest_cr_15bit")
     'Chest CR 15bit'
     """
-    words = [str(int(word)) if word.isdigit() else word for word in re.split(r"[\s_-]+", stem) if word]
+    words = [_word(word) for word in re.split(r"[\s_-]+", stem) if word]
     text = " ".join(words) or stem
     return text[0].upper() + text[1:]
+
+
+def _word(word: str) -> str:
+    if word.isdecimal():
+        return str(int(word))
+    return word.upper() if word.lower() in _ABBREVIATIONS else word

@@ -27,12 +27,13 @@ export class Film {
     });
   }
 
-  show(url, note) {
+  show(url, note, description) {
     this.size = null;
     this.marks = [];
     this.broken = false;
     this.draw();
     this.image.hidden = true;
+    this.image.alt = description;
     if (url) this.image.src = url;
     else this.image.removeAttribute("src");
     this.write(url ? "" : note);

@@ -16,7 +16,7 @@ export class Panel {
   }
 
   read(source) {
-    this.film.show(source.url, "The server is rendering the film");
+    this.film.show(source.url, "The server is rendering the film", `Film ${source.name}`);
     this.write("", []);
   }
 
