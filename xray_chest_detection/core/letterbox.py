@@ -81,10 +81,15 @@ def letterbox(pixels: NDArray[np.uint8], size_px: int, *, fill: int = FILL) -> t
     """
     height, width = pixels.shape
     frame = Letterbox.fit(width, height, size_px)
-    new_size = (round(frame.gain_x * width), round(frame.gain_y * height))
-    scaled = Image.fromarray(np.ascontiguousarray(pixels)).resize(new_size, Image.Resampling.BILINEAR)
+    scaled = scale_to_fit(pixels, size_px)
     square = np.full((size_px, size_px), fill, np.uint8)
-    square[frame.pad_top : frame.pad_top + new_size[1], frame.pad_left : frame.pad_left + new_size[0]] = np.asarray(
-        scaled
-    )
+    square[frame.pad_top : frame.pad_top + scaled.shape[0], frame.pad_left : frame.pad_left + scaled.shape[1]] = scaled
     return square, frame
+
+
+def scale_to_fit(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """An image `(H, W)` scaled so that its longer side is `size_px`, as `letterbox` does it."""
+    height, width = pixels.shape
+    frame = Letterbox.fit(width, height, size_px)
+    new_size = (round(frame.gain_x * width), round(frame.gain_y * height))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(new_size, Image.Resampling.BILINEAR))

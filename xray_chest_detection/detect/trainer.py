@@ -1,21 +1,29 @@
 """The ultralytics trainer with what this project adds: bfloat16 on a CPU, checkpoints that are never half-written."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import SETTINGS
+from ultralytics.utils import SETTINGS, dist
 
-from xray_chest_detection.core.files import write_bytes
+from xray_chest_detection.core.files import atomic_path, write_bytes
+from xray_chest_detection.detect.dataset import reading_like_the_demo
+from xray_chest_detection.detect.runs import CONFIG_FILE
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 
 
 class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
-    """A `DetectionTrainer` that logs nowhere by itself and can run its forward pass in bfloat16 on a CPU."""
+    """A `DetectionTrainer` that logs nowhere by itself and can run its forward pass in bfloat16 on a CPU.
+
+    With several GPUs ultralytics starts one process each, which builds this class again from `cfg`, `overrides` and
+    `_callbacks` alone. The options for a CPU are therefore not needed there.
+    """
 
     def __init__(
         self,
@@ -32,8 +40,18 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
         self.cpu_bf16 = cpu_bf16
         if self.device.type == "cpu":
             self.args.workers = cpu_workers  # ultralytics sets 0: the cores wait while images are loaded
-            torch.set_num_threads(len(os.sched_getaffinity(0)))  # ultralytics leaves one core out
+            torch.set_num_threads(_usable_cores())  # ultralytics leaves one core out
         self.add_callback("on_train_start", _use_bf16)
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:  # noqa: ANN401
+        """The data set of ultralytics, with images read and scaled as the demo does it."""
+        with reading_like_the_demo():
+            return super().build_dataset(img_path, mode, batch)
+
+    def train(self) -> None:
+        """Train here, or in one process per GPU; the run's configuration outlives the latter's fresh folder."""
+        with _keeping(self.save_dir / CONFIG_FILE):
+            super().train()
 
     def save_model(self) -> bool:
         """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint."""
@@ -44,6 +62,15 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
             return bool(super().save_model())
         finally:
             self.last, self.best = last, best
+
+    def final_eval(self) -> None:
+        """Strip and validate the best weights; stripped checkpoints, too, appear whole."""
+        strip = engine.strip_optimizer
+        engine.strip_optimizer = _strip_atomically
+        try:
+            super().final_eval()
+        finally:
+            engine.strip_optimizer = strip
 
 
 def switch_off_integrations() -> None:
@@ -60,6 +87,37 @@ class _AtomicFile:
 
     def write_bytes(self, content: bytes) -> None:
         write_bytes(self._path, content)
+
+
+def _strip_atomically(f: str | Path, s: str = "", updates: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`strip_optimizer` of ultralytics, which would write into the only copy of the weights."""
+    from ultralytics.utils.torch_utils import strip_optimizer
+
+    with atomic_path(Path(s or f)) as temporary:
+        return dict(strip_optimizer(f, str(temporary), updates))
+
+
+@contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """Write a file back when ultralytics removes its folder before it starts one process per GPU."""
+    content = path.read_bytes() if path.is_file() else None
+    original = dist.generate_ddp_command
+
+    def command_with_file(trainer: Any) -> Any:  # noqa: ANN401 -- the signature of ultralytics
+        command = original(trainer)
+        if content is not None:
+            write_bytes(path, content)
+        return command
+
+    engine.generate_ddp_command = command_with_file
+    try:
+        yield
+    finally:
+        engine.generate_ddp_command = original
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _use_bf16(trainer: XrayTrainer) -> None:
