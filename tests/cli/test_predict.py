@@ -66,6 +66,17 @@ def test_one_file_and_a_low_threshold(models, images, tmp_path):
     assert [row["class"] for row in image["models"]["multi"]] == ["Cardiomegaly", "Effusion"]
 
 
+def test_pictures_show_the_marks_of_every_model(models, images, tmp_path):
+    pictures = tmp_path / "pictures"
+    arguments = ("--models", "multi,binary", "--checkpoints", models, "--out", tmp_path / "out.json")
+    assert run("--source", images, *arguments, "--pictures", pictures) == 0
+    found = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
+    assert found == ["a.jpg.png", "b.png", "deep/er/c.tiff.png", "deep/noname.png"]
+    with Image.open(pictures / "b.png") as sheet:
+        assert sheet.mode == "RGB"
+        assert len(set(sheet.get_flattened_data() if hasattr(sheet, "get_flattened_data") else sheet.getdata())) > 10
+
+
 def test_unreadable_files_are_listed_and_the_others_are_done(models, images, tmp_path, capsys):
     (images / "deep" / "bad.png").write_bytes(b"")
     out = tmp_path / "out.json"

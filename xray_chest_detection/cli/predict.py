@@ -10,12 +10,13 @@ from typing import Any
 
 import tyro
 
-from xray_chest_detection.core.files import write_text
+from xray_chest_detection.core.files import atomic_path, write_text
 from xray_chest_detection.core.images import read_image, starts_like_an_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.errors import DataError, ImageError
-from xray_chest_detection.inference.predict import predict_radiograph
+from xray_chest_detection.inference.predict import detect_radiograph, to_record
 from xray_chest_detection.inference.registry import Registry
+from xray_chest_detection.inference.render import four_panel
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp", ".bmp", ".dcm", ".dicom", ".dic", ".ima")
@@ -30,6 +31,7 @@ class Options:
         source: An image, or a folder that is searched with all its sub-folders. PNG, JPEG, TIFF, WebP, BMP or DICOM.
         out: The JSON file to write.
         models: Names of models, joined by commas.
+        pictures: Folder for a PNG of every image with the marks of all models side by side; none when not given.
         conf: Score from which a box is written; replaces the thresholds of the models' cards.
         checkpoints: Folder with the models and their cards.
         threads: Threads for one image; None uses every core.
@@ -38,6 +40,7 @@ class Options:
     source: Path
     out: Path
     models: str = "multi,binary,cardiomegaly,mass_nodule"
+    pictures: Path | None = None
     conf: float | None = None
     checkpoints: Path = field(default=Path("checkpoints"))
     threads: int | None = None
@@ -110,7 +113,13 @@ def _predict_all(
             errors.append({"file": name, "error": str(error)})
             print(f"error: {error}", file=sys.stderr)
             continue
-        images.append(predict_radiograph(registry, radiograph, models=models, conf=options.conf))
+        found = detect_radiograph(registry, radiograph, models=models, conf=options.conf)
+        images.append(to_record(registry, radiograph, found))
+        if options.pictures is not None:
+            sheet = four_panel(radiograph, found, {model: registry.get(model).card for model in models})
+            file = name if name.lower().endswith(".png") else f"{name}.png"
+            with atomic_path(options.pictures / file) as temporary:
+                sheet.save(temporary)
     return images, errors
 
 

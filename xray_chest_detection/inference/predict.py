@@ -1,19 +1,20 @@
 """Several models on one radiograph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.letterbox import Letterbox
 from xray_chest_detection.core.radiograph import Radiograph
 from xray_chest_detection.inference.registry import Registry
 
 
-def predict_radiograph(
+def detect_radiograph(
     registry: Registry, radiograph: Radiograph, *, models: Sequence[str], conf: float | None = None
-) -> dict[str, Any]:
+) -> dict[str, Detections]:
     """Findings of one radiograph by each of the named models; models of one input size share the scaled image.
 
     Args:
@@ -22,6 +23,25 @@ def predict_radiograph(
         models: Names of models.
         conf: Score from which a box is returned; None uses each model's own thresholds.
 
+    Raises:
+        ModelError: A model is not known.
+    """
+    sessions = {name: registry.get(name) for name in models}
+    prepared: dict[int, tuple[NDArray[np.uint8], Letterbox]] = {}
+    found: dict[str, Detections] = {}
+    for name, session in sessions.items():
+        size = session.card.image_size_px
+        if size not in prepared:
+            prepared[size] = session.prepare(radiograph.pixels)
+        found[name] = session.detect_prepared(*prepared[size], conf=conf)
+    return found
+
+
+def predict_radiograph(
+    registry: Registry, radiograph: Radiograph, *, models: Sequence[str], conf: float | None = None
+) -> dict[str, Any]:
+    """`detect_radiograph` as what JSON files and the API say of one image.
+
     Returns:
         `{"file", "width", "height", "models": {name: [{"class", "score", "box": [x1, y1, x2, y2]}]}}`, best first,
         boxes in pixels of the radiograph.
@@ -29,17 +49,14 @@ def predict_radiograph(
     Raises:
         ModelError: A model is not known.
     """
-    sessions = {name: registry.get(name) for name in models}
-    prepared: dict[int, tuple[NDArray[np.uint8], Letterbox]] = {}
-    found: dict[str, list[dict[str, object]]] = {}
-    for name, session in sessions.items():
-        size = session.card.image_size_px
-        if size not in prepared:
-            prepared[size] = session.prepare(radiograph.pixels)
-        found[name] = session.detect_prepared(*prepared[size], conf=conf).to_records(session.card.classes)
+    return to_record(registry, radiograph, detect_radiograph(registry, radiograph, models=models, conf=conf))
+
+
+def to_record(registry: Registry, radiograph: Radiograph, found: Mapping[str, Detections]) -> dict[str, Any]:
+    """What `predict_radiograph` returns, for detections that are already there."""
     return {
         "file": radiograph.name,
         "width": radiograph.width_px,
         "height": radiograph.height_px,
-        "models": found,
+        "models": {name: marks.to_records(registry.get(name).card.classes) for name, marks in found.items()},
     }

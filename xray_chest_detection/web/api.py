@@ -14,7 +14,7 @@ from xray_chest_detection.core.images import Radiograph
 from xray_chest_detection.core.model_card import NOT_A_DEVICE, ModelCard
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.palette import marks
-from xray_chest_detection.inference.predict import predict_radiograph
+from xray_chest_detection.inference.predict import detect_radiograph, predict_radiograph
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.inference.render import four_panel, operating_point
 from xray_chest_detection.web import films, uploads
@@ -103,7 +103,7 @@ def _predict(
 
 
 def _picture(registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: float | None) -> Response:
-    found = {name: registry.get(name).detect(radiograph.pixels, conf=conf) for name in names}
+    found = detect_radiograph(registry, radiograph, models=names, conf=conf)
     sheet = four_panel(radiograph, found, {name: registry.get(name).card for name in names})
     return Response(films.picture_png(sheet), content_type="image/png")
 
