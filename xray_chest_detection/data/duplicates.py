@@ -5,10 +5,11 @@ chest films share; all pairs are one matrix product, so no hash has to choose ca
 aligned (an affine map found by maximising the correlation of 128x128 thumbnails) and compared by its fine structure.
 
 Measured on 1,903 NIH films of 1,410 patients (1.8 million pairs), correlation of the fine structure: films of different
-patients reach at most 0.65, of one patient 0.74; synthetic films of different patients 0.81. Copies of one film stay at
-0.9 or above: JPEG quality 40 0.97, half size 0.98, gamma 0.6 0.94, brightness x1.3 0.94, 1 % cut off each side 0.96,
-turned by 1 degree 0.90. A 64-bit perceptual hash cannot do this: at the distance that catches those copies, 800 pairs
-of different patients collide.
+patients reach at most 0.68, of one patient 0.77; synthetic films of different patients 0.87. Of 100 copies of NIH films
+are found: all with JPEG quality 40, a third of the size, contrast x0.6, brightness x1.3, 1 % cut off each side, turned
+by 1 degree, mirrored, inverted; 99 with gamma 0.6; 89 with 2 % cut off, 91 turned by 2 degrees, 70 after histogram
+equalisation. A 64-bit perceptual hash cannot do this: at the distance that catches the milder of those copies, 800
+pairs of different patients collide.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from PIL import Image
 
 THUMBNAIL_PX = 128
 CANDIDATE = 0.8
-SAME = 0.85
+SAME = 0.9
 _COARSE_PX = 32
 _COARSE_BLUR_PX, _ALIGN_BLUR_PX, _FINE_BLUR_PX = 2.0, 8.0, 2.0  # standard deviations of what is taken away
 _BORDER_PX = 6  # left out of the fine comparison: an aligned copy has no pixels there
@@ -43,7 +44,7 @@ class Pair(NamedTuple):
 def thumbnail(pixels: Grey) -> Grey:
     """Grey values `(H, W)` reduced to `(128, 128)`, whatever their aspect ratio."""
     size = (THUMBNAIL_PX, THUMBNAIL_PX)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
 
 
 def near_duplicates(thumbnails: NDArray[np.uint8]) -> list[Pair]:
@@ -52,6 +53,8 @@ def near_duplicates(thumbnails: NDArray[np.uint8]) -> list[Pair]:
     Args:
         thumbnails: `(N, 128, 128)` uint8 of `thumbnail`. Pictures without any structure are like no other.
     """
+    if len(thumbnails) < 2:
+        return []
     pairs = []
     for first, second, mirrored, inverted in _candidates(_coarse(thumbnails)):
         other = thumbnails[second][:, ::-1] if mirrored else thumbnails[second]
@@ -66,7 +69,7 @@ def _coarse(thumbnails: NDArray[np.uint8]) -> Values:
     factor = THUMBNAIL_PX // _COARSE_PX
     blocks = thumbnails.reshape(-1, _COARSE_PX, factor, _COARSE_PX, factor)
     small = blocks.mean((2, 4), dtype=np.float32)
-    filtered = np.stack([_high_pass(one, _COARSE_BLUR_PX) for one in small]) if len(small) else small
+    filtered = np.stack([_high_pass(one, _COARSE_BLUR_PX) for one in small])
     lengths = np.linalg.norm(filtered, axis=(1, 2), keepdims=True)
     return np.asarray(np.where(lengths > 1, filtered / np.maximum(lengths, 1), 0), np.float32)
 

@@ -63,7 +63,7 @@ def check_split(split: pd.DataFrame, *, place: str) -> None:
         raise DataError(f"{place}: no column '{absent[0]}'; make the split again with data_prep.split --overwrite")
     empty = split[split[_WHO].isna().any(axis=1)]
     if len(empty):
-        row = ",".join("" if value is np.nan else str(value) for value in empty[COLUMNS].iloc[0])
+        row = ",".join("" if pd.isna(value) else str(value) for value in empty[COLUMNS].iloc[0])
         raise DataError(
             f"{place}: a value is missing in '{row}'; make the split again with data_prep.split --overwrite"
         )
@@ -123,7 +123,7 @@ def split_inputs(config: SplitConfig, images: pd.DataFrame) -> dict[str, str]:
     others = [path for path in (config.official_test_list, config.keep and config.keep / SPLIT_FILE) if path]
     for path in others:
         if not path.is_file():
-            raise DataError(f"{path}: no such file; give the path of an existing one")
+            raise DataError(f"{path}: no such file; give an existing one, or None")
     return hash_inputs(config.tables / ANNOTATIONS_FILE, *others) | {
         f"images.csv ({', '.join(_WHO)})": hashlib.sha256(who.encode()).hexdigest()
     }
@@ -206,7 +206,10 @@ def _draw_parts(patients: pd.DataFrame, config: SplitConfig) -> dict[Hashable, s
 
 def _draw(patients: pd.DataFrame, share: float, *, seed: int) -> list[str]:
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-    _, drawn = next(splitter.split(np.zeros(len(patients)), patients.to_numpy()))
+    classes = patients.to_numpy()
+    if classes.shape[1] == 1:  # the splitter wants at least two columns
+        classes = np.repeat(classes, 2, axis=1)
+    _, drawn = next(splitter.split(np.zeros(len(patients)), classes))
     return [str(patient) for patient in patients.index[np.sort(drawn)]]
 
 

@@ -21,7 +21,7 @@ IMAGES_FILE = "images.csv"
 ANNOTATIONS_FILE = "annotations.csv"
 MAX_FAILURES_SHOWN = 10
 
-_FILE_NAME = pa.Check.str_matches(r"^[^/\\\\]+$", error="must be a file name without / and \\\\")
+_FILE_NAME = pa.Check.str_matches(r"^[^/\\]+$", error="must be a file name without slashes")
 _FINITE = pa.Check(lambda values: np.isfinite(values), error="must be finite")
 
 IMAGE_SCHEMA = pa.DataFrameSchema(
@@ -97,7 +97,7 @@ def read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         DataError: A table is missing or invalid.
     """
     raw, place = _read_csv(folder / IMAGES_FILE), folder / IMAGES_FILE
-    if "healthy" in raw and raw["healthy"].dtype != bool:  # any other text would count as true
+    if "healthy" in raw and len(raw) and raw["healthy"].dtype != bool:  # any other text would count as true
         wrong = raw.loc[~raw["healthy"].isin([True, False, "True", "False"]), "healthy"]
         raise DataError(f"{place}: column healthy, row {wrong.index[0]}: must be True or False, got '{wrong.iloc[0]}'")
     images = validate_images(raw, place=str(place))
