@@ -1,5 +1,7 @@
+import pandas as pd
 import pytest
 
+from xray_chest_detection.data.splits import write_split
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE, IMAGES_FILE, read_tables, validate_images, write_tables
 from xray_chest_detection.errors import DataError
 
@@ -78,3 +80,20 @@ def test_damaged_tables_on_disk_are_named(tmp_path, tables):
         (tmp_path / ANNOTATIONS_FILE).write_bytes(content)
         with pytest.raises(DataError, match=r"annotations\.csv"):
             read_tables(tmp_path)
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interrupted_write_leaves_the_older_table(tmp_path, tables, monkeypatch, problem):
+    write_tables(tmp_path, *tables)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def half(table, path, **options):
+        path.write_text("image_id,pat")
+        raise problem
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", half)
+    with pytest.raises(DataError if isinstance(problem, OSError) else KeyboardInterrupt):
+        write_tables(tmp_path, *tables)
+    with pytest.raises(DataError if isinstance(problem, OSError) else KeyboardInterrupt):
+        write_split(tmp_path, tables[0].assign(split="train"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
