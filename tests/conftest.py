@@ -1,16 +1,19 @@
 """Fixtures of all tests. A test that cannot run here is skipped with its reason; XRAY_REQUIRE_ALL=1 makes it fail."""
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.model_card import ModelCard, Thresholds, TrainingData, write_card
 
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # before ultralytics is imported: tests install nothing
 REQUIRE_ALL = os.environ.get("XRAY_REQUIRE_ALL") == "1"
 
 
@@ -32,6 +35,14 @@ def _no_skips(report: Any) -> Any:
         report.outcome = "failed"
         report.longrepr = f"XRAY_REQUIRE_ALL=1 does not allow a skipped test: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _pillow_as_the_server_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ultralytics replaces `Image.open` for the whole process; the page never runs in a process with ultralytics."""
+    patches = sys.modules.get("ultralytics.utils.patches")
+    if patches is not None:
+        monkeypatch.setattr(Image, "open", patches._image_open)
 
 
 @pytest.fixture(scope="session")

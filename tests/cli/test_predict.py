@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from xray_chest_detection.cli import main as program
+from xray_chest_detection.cli.dependencies import require
 from xray_chest_detection.cli.predict import find_images
-from xray_chest_detection.errors import DataError
+from xray_chest_detection.errors import DataError, DependencyError
 
 HEAD = np.array([[32, 32, 16, 16, 0.9, 0.01]]).T
 HEAVY = ("torch", "torchvision", "ultralytics", "timm", "pandas", "sklearn", "cv2", "matplotlib", "mlflow", "comet_ml")
@@ -172,3 +173,9 @@ def test_env_names_versions_and_hardware(capsys):
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["numpy"] == np.__version__
     assert {"python", "onnxruntime", "torch", "cpu", "gpu"} <= set(lines)
+
+
+def test_required_packages_are_looked_up_before_work_starts():
+    require("json", command="a step")
+    with pytest.raises(DependencyError, match=r"^a step needs the package no_such_package; install it$"):
+        require("no_such_package", command="a step")

@@ -1,5 +1,7 @@
 """Optional packages: which extra brings them."""
 
+import importlib.util
+
 from xray_chest_detection.errors import DependencyError
 
 EXTRAS = {
@@ -16,3 +18,15 @@ def missing_package(error: ModuleNotFoundError, *, command: str) -> DependencyEr
         if package in packages:
             return DependencyError(f"{command} needs the package {package}; install it: pip install -e '.[{extra}]'")
     return None
+
+
+def require(*packages: str, command: str) -> None:
+    """Make sure that optional packages are installed, without importing them.
+
+    Raises:
+        DependencyError: Names the first missing one and the extra that brings it.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            error = missing_package(ModuleNotFoundError(name=package), command=command)
+            raise error or DependencyError(f"{command} needs the package {package}; install it")

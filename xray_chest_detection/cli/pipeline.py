@@ -61,7 +61,7 @@ def _steps(out: Path, patients: int, epochs: int, weights: str) -> Iterator[tupl
     raw, tables, split, yolo = out / "raw", out / "tables", out / "split", out / "yolo"
     yield "draw the data set", ["-m", "data_prep.sample", str(raw), "--patients", str(patients), "--size-px", "384"]
     yield "tables", ["-m", "data_prep.nih", "configs/data/nih.yaml", "--root", str(raw / "nih"), "--out", str(tables)]
-    yield "split by patient", _step("split", "split", "--tables", tables, "--out", split)
+    yield "split by patient", _step("split", "split", "--tables", tables, "--out", split, "--keep", "None")
     for model in MODELS:
         places = ("--tables", tables, "--split", split, "--out", yolo / model)
         yield f"data set: {model}", _step("build_yolo", f"yolo_{model}", *places)

@@ -9,8 +9,8 @@ FloatArray = NDArray[np.floating]
 def area(xyxy: FloatArray) -> FloatArray:
     """Areas in square pixels, `(N,)`, of boxes `(N, 4)`; inverted boxes count as 0.
 
-    >>> area(np.array([[0.0, 0.0, 2.0, 3.0], [5.0, 5.0, 4.0, 9.0]]))
-    array([6., 0.])
+    >>> area(np.array([[0.0, 0.0, 2.0, 3.0], [5.0, 5.0, 4.0, 9.0]])).tolist()
+    [6.0, 0.0]
     """
     return np.clip(xyxy[:, 2] - xyxy[:, 0], 0, None) * np.clip(xyxy[:, 3] - xyxy[:, 1], 0, None)
 
@@ -28,8 +28,8 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
 
     Two boxes without area have an IoU of 0. Empty input gives an array with a side of length 0.
 
-    >>> iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[1.0, 0.0, 3.0, 2.0]])).round(3)
-    array([[0.333]])
+    >>> iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[1.0, 0.0, 3.0, 2.0]])).round(3).tolist()
+    [[0.333]]
     """
     shared = intersection(first, second)
     union = area(first)[:, None] + area(second)[None, :] - shared
@@ -39,8 +39,8 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
 def clip(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
     """Boxes `(N, 4)` cut at the border of an image.
 
-    >>> clip(np.array([[-5.0, 2.0, 30.0, 9.0]]), 20, 10)
-    array([[ 0.,  2., 20.,  9.]])
+    >>> clip(np.array([[-5.0, 2.0, 30.0, 9.0]]), 20, 10).tolist()
+    [[0.0, 2.0, 20.0, 9.0]]
     """
     return np.clip(xyxy, 0, np.array([width_px, height_px, width_px, height_px]))
 
@@ -48,8 +48,8 @@ def clip(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
 def to_cxcywhn(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
     """Boxes `(N, 4)` as centre x, centre y, width, height, each a share of the image (the YOLO label format).
 
-    >>> to_cxcywhn(np.array([[10.0, 0.0, 30.0, 10.0]]), 40, 10)
-    array([[0.5, 0.5, 0.5, 1. ]])
+    >>> to_cxcywhn(np.array([[10.0, 0.0, 30.0, 10.0]]), 40, 10).tolist()
+    [[0.5, 0.5, 0.5, 1.0]]
     """
     size = np.array([width_px, height_px])
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / size
@@ -60,8 +60,8 @@ def to_cxcywhn(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArra
 def from_cxcywhn(cxcywhn: FloatArray, width_px: float, height_px: float) -> FloatArray:
     """The inverse of `to_cxcywhn`: boxes `(N, 4)` in pixels.
 
-    >>> from_cxcywhn(np.array([[0.5, 0.5, 0.5, 1.0]]), 40, 10)
-    array([[10.,  0., 30., 10.]])
+    >>> from_cxcywhn(np.array([[0.5, 0.5, 0.5, 1.0]]), 40, 10).tolist()
+    [[10.0, 0.0, 30.0, 10.0]]
     """
     size = np.array([width_px, height_px])
     centre = cxcywhn[:, :2] * size

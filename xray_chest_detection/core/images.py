@@ -63,7 +63,8 @@ def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> 
             return _decode_dicom(content, name=name, max_pixels=max_pixels)
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
-        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, ModuleNotFoundError) as error:
+            # ultralytics replaces Image.open: what it cannot identify ends in the import of a plug-in
             return _decode_unidentified(content, error, name=name, max_pixels=max_pixels)
         except Exception as error:  # Pillow's plug-ins raise anything on a damaged header
             raise _damaged(name, error) from None

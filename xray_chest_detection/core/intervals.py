@@ -43,8 +43,8 @@ def percentile_interval(
     Returns:
         Low and high; None, None when fewer than half of the values are defined.
 
-    >>> percentile_interval(np.arange(101.0), level=0.9)
-    (5.0, 95.0)
+    >>> percentile_interval(np.arange(101.0), level=0.5)
+    (25.0, 75.0)
     """
     defined = values[np.isfinite(values)]
     if not len(values) or len(defined) * 2 < len(values):

@@ -250,8 +250,8 @@ def average_precision(matches: Matches, *, weights: Weights | None = None) -> Fl
         `(R, T)` in [0, 1], with R = 1 without weights; NaN where there is no true box.
 
     >>> table = BoxTable(np.array([0]), np.array([0]), np.array([0.9]), np.array([[0.0, 0.0, 4.0, 4.0]]), 1)
-    >>> average_precision(match(table, table))
-    array([[1.]])
+    >>> average_precision(match(table, table)).round(6).tolist()
+    [[1.0]]
     """
     weights = _weights(matches, weights)
     positives = weights @ matches.positives
