@@ -1,29 +1,43 @@
 """Train a model: `python train.py CONFIG.yaml [--epochs 5 ...]`, or go on: `python train.py --resume RUN`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
+from xray_chest_detection.cli.dependencies import missing_package
 from xray_chest_detection.cli.errors import exit_on_error
+from xray_chest_detection.cli.progress import bar
 from xray_chest_detection.config.base import from_command_line
 from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.detect.runs import open_run
+from xray_chest_detection.detect.tracking import make_tracker
 
 
 def main() -> None:
     """Read the configuration, train, run the steps after training, print the result table."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["--resume"] and len(arguments) == 2:
-        from xray_chest_detection.detect.after import finish_run
-        from xray_chest_detection.detect.train import resume
-
-        print(finish_run(resume(Path(arguments[1]))))
-        return
-    config = from_command_line(DetectConfig, prog="python train.py", description=__doc__)
+    folder = Path(arguments[1]) if arguments[:1] == ["--resume"] and len(arguments) == 2 else None
+    if folder is None:
+        config = from_command_line(DetectConfig, prog="python train.py", description=__doc__)
+    else:
+        config = open_run(folder).config
+    tracker = make_tracker(config.comet)  # before torch is imported
     from xray_chest_detection.detect.after import finish_run
-    from xray_chest_detection.detect.train import train
+    from xray_chest_detection.detect.train import resume, train
+    from xray_chest_detection.report.run import run_report
 
-    print(finish_run(train(config)))
+    if tracker.note:
+        print(tracker.note)
+    try:
+        run = train(config, tracker) if folder is None else resume(folder, tracker)
+        print(finish_run(run, run_report(), progress=partial(bar, title="after training")))
+    finally:
+        tracker.finish()
 
 
 if __name__ == "__main__":
     with exit_on_error():
-        main()
+        try:
+            main()
+        except ModuleNotFoundError as error:
+            raise (missing_package(error, command="train.py") or error) from None

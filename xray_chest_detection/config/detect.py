@@ -74,12 +74,16 @@ class AfterConfig(StrictModel):
         tune_nms: Choose the score and IoU thresholds on the validation split.
         evaluate: Measure the test split with these thresholds.
         export: Write ONNX, compare it with the torch model, and write the model card.
+        objective: What the choice of thresholds maximises, as in `xray tune-nms`.
+        precision: How the exported weights are stored, as in `xray export`.
         checkpoints: Folder of the exported model and its card.
     """
 
     tune_nms: bool = True
     evaluate: bool = True
     export: bool = True
+    objective: Literal["recall_map", "f1"] = "recall_map"
+    precision: Literal["fp16", "fp32"] = "fp16"
     checkpoints: Path = Path("checkpoints")
 
 

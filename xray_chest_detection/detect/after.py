@@ -1,12 +1,80 @@
 """What follows a training: thresholds, the test split, ONNX and the card. Each step is also a command."""
 
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from xray_chest_detection.detect.evaluate import Evaluation, evaluate, write_evaluation
+from xray_chest_detection.detect.export import export
 from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.tune_nms import GridPoint, tune_nms
+from xray_chest_detection.errors import XrayError
+
+Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 
 
-def finish_run(run: Run) -> str:
-    """Run the steps the configuration asks for.
+class Report(NamedTuple):
+    """How results become figures and text; the package's own are in `report.run`.
+
+    Attributes:
+        grid: Draws the grid of thresholds into a run folder.
+        evaluation: Draws an evaluation into a run folder.
+        page: An evaluation as a page of text.
+        summary: An evaluation in a few lines.
+    """
+
+    grid: Callable[[Run, Sequence[GridPoint]], object]
+    evaluation: Callable[[Run, Evaluation], object]
+    page: Callable[[Evaluation], str]
+    summary: Callable[[Evaluation], str]
+
+
+def finish_run(run: Run, report: Report, *, progress: Progress | None = None) -> str:
+    """Run the steps the configuration asks for. A step that fails gives its message and does not stop the others.
 
     Returns:
-        The result table as text.
+        The result table as text, one paragraph a step.
     """
-    return f"trained {run.folder}"
+    wanted = run.config.after
+    steps: list[tuple[str, bool, Callable[[], str]]] = [
+        ("tune-nms", wanted.tune_nms, lambda: _tune(run, report, progress)),
+        ("evaluate", wanted.evaluate, lambda: _evaluate(run, report, progress)),
+        ("export", wanted.export, lambda: _export(run, progress)),
+    ]
+    lines = [f"trained {run.folder}"]
+    for name, is_wanted, step in steps:
+        if is_wanted:
+            try:
+                lines.append(step())
+            except XrayError as error:
+                lines.append(f"error: {name}: {error}")
+    return "\n".join(lines)
+
+
+def _tune(run: Run, report: Report, progress: Progress | None) -> str:
+    tuned, points = tune_nms(run, objective=run.config.after.objective, progress=progress)
+    report.grid(run, points)
+    chosen = tuned.thresholds
+    mode = " across classes" if chosen.agnostic else ""
+    return (
+        f"thresholds from {tuned.n_images} validation images: score from {chosen.conf:g}, "
+        f"suppression IoU {chosen.iou:g}{mode} ({chosen.objective}: {tuned.score:.3f})"
+    )
+
+
+def _evaluate(run: Run, report: Report, progress: Progress | None) -> str:
+    evaluation = evaluate(run, "test", progress=progress)
+    write_evaluation(run, evaluation, report.page(evaluation))
+    report.evaluation(run, evaluation)
+    return report.summary(evaluation)
+
+
+def _export(run: Run, progress: Progress | None) -> str:
+    wanted = run.config.after
+    written = export(run, out=wanted.checkpoints, precision=wanted.precision, progress=progress)
+    parity = written.parity
+    return (
+        f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB) and its card; against torch: at most "
+        f"{parity.largest_box_px:.2f} px and {parity.largest_score:.4f} in score, mAP50 on val {parity.map50_torch:.3f} "
+        f"and {parity.map50_onnx:.3f}"
+    )

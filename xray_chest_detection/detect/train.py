@@ -1,5 +1,6 @@
 """Training a detector with ultralytics, from a configuration to a run folder; and going on with a run that was cut."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,40 @@ from xray_chest_detection.core.manifest import (
     write_manifest,
 )
 from xray_chest_detection.data.yolo import DATA_FILE
+from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.runs import Run, create_run, open_run
-from xray_chest_detection.detect.tracking import Tracker, open_tracker
+from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.trainer import XrayTrainer
-from xray_chest_detection.detect.weights import resolve_weights
-from xray_chest_detection.errors import DataError, ModelError
+from xray_chest_detection.detect.weights import is_architecture, resolve_weights
+from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 VALIDATION_CONF = 0.001  # a higher value cuts the precision-recall curve, and mAP is no longer comparable
 VALIDATION_IOU = 0.7
 
 
-def train(config: DetectConfig) -> Run:
+def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
     """Train a new run.
 
+    Args:
+        config: What to train.
+        tracker: Follows the training; the caller ends it.
+
     Raises:
+        ConfigError: There is no such device.
         DataError: The data set is missing.
         ModelError: The weights are missing, the run exists, or the training failed.
     """
     _require_data(config)
-    weights = resolve_weights(config.weights)
-    run = create_run(config)
-    return _train(run, {"model": str(weights)}, weights_sha256=_hash_weights(weights))
+    choose_device(config.device)
+    start = _start(config)
+    return _train(create_run(config), start, tracker=tracker)
 
 
-def resume(folder: Path) -> Run:
+def resume(folder: Path, tracker: Tracker | None = None) -> Run:
     """Go on with a run that was cut; from the beginning when it was cut before the end of its first epoch.
 
     Raises:
+        ConfigError: There is no such device.
         ModelError: There is no such run, or it is complete.
     """
     run = open_run(folder)
@@ -49,18 +57,32 @@ def resume(folder: Path) -> Run:
         raise ModelError(f"{folder}: this run is complete, nothing to resume; start another with a new --name")
     _require_data(run.config)
     if not run.last.is_file():
-        weights = resolve_weights(run.config.weights)
-        return _train(run, {"model": str(weights)}, weights_sha256=_hash_weights(weights))
-    if _epochs_done(run) >= run.config.epochs:
-        return _finish(run, weights_sha256={})
-    return _train(run, {"model": str(run.last), "resume": str(run.last)}, weights_sha256={})
+        return _train(run, _start(run.config), tracker=tracker)
+    if _was_stripped(run):
+        if tracker is not None:
+            tracker.start(run)
+        return _finish(run)
+    start = {"model": str(run.last), "resume": str(run.last), "save_dir": str(run.folder.resolve())}
+    return _train(run, start, tracker=tracker)
 
 
 def choose_device(device: str | None) -> str:
-    """The device that was asked for, or the first CUDA device, or the CPU."""
-    if device is not None:
-        return device
-    return "0" if torch.cuda.is_available() else "cpu"
+    """The device that was asked for, or the first CUDA device, or the CPU.
+
+    Raises:
+        ConfigError: The device is not on this machine.
+    """
+    if device is None:
+        return "0" if torch.cuda.is_available() else "cpu"
+    numbers = device.split(",")
+    if all(number.isdecimal() for number in numbers):
+        count = torch.cuda.device_count()
+        if max(map(int, numbers)) >= count:
+            here = f"CUDA devices 0 to {count - 1}" if count else "no CUDA device"
+            raise ConfigError(f"device: '{device}': {here} on this machine; try --device cpu")
+    elif device not in ("cpu", "mps"):
+        raise ConfigError(f"device: '{device}' is not one of cpu, mps, 0, 1, ... or several joined by commas")
+    return device
 
 
 def overrides_of(config: DetectConfig, folder: Path) -> dict[str, Any]:
@@ -110,51 +132,68 @@ def overrides_of(config: DetectConfig, folder: Path) -> dict[str, Any]:
 
 
 def _amp(precision: str, device: str) -> bool | str:
-    if device == "cpu" or precision == "fp32":
+    if device in ("cpu", "mps") or precision == "fp32":
         return False  # bfloat16 on a CPU is done by XrayTrainer: ultralytics refuses it there
     if precision == "bf16" or torch.cuda.is_bf16_supported():
         return "bf16"
     return True
 
 
-def _train(run: Run, start: dict[str, Any], *, weights_sha256: dict[str, str]) -> Run:
+def _start(config: DetectConfig) -> dict[str, Any]:
+    """Where a training starts: a weights file, or an architecture with random weights."""
+    if is_architecture(config.weights):
+        return {"model": config.weights, "pretrained": False}
+    return {"model": str(resolve_weights(config.weights))}
+
+
+def _train(run: Run, start: dict[str, Any], *, tracker: Tracker | None) -> Run:
     config = run.config
-    tracker = open_tracker(run)
+    if tracker is not None:
+        tracker.start(run)
     try:
-        trainer = XrayTrainer(
-            overrides=overrides_of(config, run.folder) | start,
-            cpu_bf16=config.precision == "bf16",
-            cpu_workers=min(config.workers, 1),
-        )
-        tracker.follow(trainer)
-        trainer.train()
+        with progress_only():
+            trainer = XrayTrainer(
+                overrides=overrides_of(config, run.folder) | start,
+                cpu_bf16=config.precision == "bf16",
+                cpu_workers=min(config.workers, 1),
+            )
+            if tracker is not None:
+                tracker.follow(trainer)
+            trainer.train()
     except torch.cuda.OutOfMemoryError:
         raise ModelError(f"{run.folder}: out of GPU memory; resume with a smaller batch or image size") from None
-    except (RuntimeError, FileNotFoundError) as error:
+    except (RuntimeError, OSError, ValueError, TypeError, AssertionError, subprocess.SubprocessError) as error:
         raise ModelError(f"{run.folder}: training failed: {_one_line(error)}") from error
-    return _finish(run, weights_sha256=weights_sha256, tracker=tracker)
+    weights = Path(str(start["model"]))
+    new = "resume" not in start and weights.is_file()
+    return _finish(run, weights_sha256=hash_inputs(weights) if new else {})
 
 
-def _finish(run: Run, *, weights_sha256: dict[str, str], tracker: Tracker | None = None) -> Run:
+def _finish(run: Run, *, weights_sha256: dict[str, str] | None = None) -> Run:
     if not run.best.is_file():
         raise ModelError(f"{run.folder}: no weights were written; look at the training log for the reason")
     manifest = Manifest(
         step="train",
         config=run.config.model_dump(mode="json"),
-        inputs={f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | weights_sha256,
+        inputs={f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | (weights_sha256 or {}),
         outputs={"weights/best.pt": hash_inputs(run.best)["best.pt"]},
         counts={"data": read_manifest(run.config.data).counts, "epochs": _epochs_done(run)},
         seed=run.config.seed,
         versions=versions_of("ultralytics", "torch", "numpy"),
     )
     write_manifest(run.folder, manifest)
-    if tracker is not None:
-        tracker.close(run)
     return run
 
 
-def _hash_weights(weights: Path) -> dict[str, str]:
-    return {} if weights.suffix == ".yaml" else hash_inputs(weights)
+def _was_stripped(run: Run) -> bool:
+    """Whether the last checkpoint is a finished one: ultralytics then cannot go on with it, and need not."""
+    try:
+        checkpoint = torch.load(run.last, map_location="cpu", weights_only=False)
+        return int(checkpoint["epoch"]) < 0 or _epochs_done(run) >= run.config.epochs
+    except Exception as error:  # pickle, zip and key errors of every kind
+        raise ModelError(
+            f"{run.last}: damaged checkpoint ({_one_line(error)}); remove it to start this run from the beginning"
+        ) from None
 
 
 def _require_data(config: DetectConfig) -> None:
@@ -169,4 +208,4 @@ def _epochs_done(run: Run) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:300] or type(error).__name__

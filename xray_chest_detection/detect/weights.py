@@ -9,15 +9,12 @@ from xray_chest_detection.errors import ModelError
 def resolve_weights(weights: str) -> Path:
     """The local file for a path, or for a name that ultralytics can download.
 
-    A bare name is looked up in the current folder, then in `$XRAY_DATA_PACK/weights`, then downloaded. The name of an
-    architecture (`yolov8n.yaml`) stays as it is: training starts from random weights.
+    A bare name is looked up in the current folder, then in `$XRAY_DATA_PACK/weights`, then downloaded.
 
     Raises:
         ModelError: There is no such file, and it cannot be downloaded.
     """
     given = Path(weights)
-    if given.suffix == ".yaml":
-        return given
     pack = os.environ.get("XRAY_DATA_PACK")
     candidates = [given] if given.parent != Path() or pack is None else [given, Path(pack) / "weights" / given.name]
     found = next((path for path in candidates if path.is_file()), None)
@@ -26,6 +23,11 @@ def resolve_weights(weights: str) -> Path:
     if given.parent != Path():
         raise ModelError(f"{weights}: no such weights file; give a local .pt file, or a name such as yolov8s.pt")
     return _download(weights)
+
+
+def is_architecture(weights: str) -> bool:
+    """Whether a name stands for an architecture with random weights, such as `yolov8n.yaml`."""
+    return Path(weights).suffix in (".yaml", ".yml")
 
 
 def _download(name: str) -> Path:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from xray_chest_detection.core.model_card import Metric
 from xray_chest_detection.detect.evaluate import Evaluation
 
+AT_POINT = " at the operating point"
+SUMMARY = ("mAP50", "mAP40", "mAP50-95", "sensitivity at 1 false positives per image, IoU 0.4")
+
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; every column but the first is aligned to the right.
@@ -43,6 +46,15 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     )
     numbers = markdown_table(["metric", "value"], [[metric.name, _with_interval(metric)] for metric in evaluation.metrics])
     return f"{intro}\n{numbers}\n\n{class_table(evaluation)}\n"
+
+
+def evaluation_summary(evaluation: Evaluation) -> str:
+    """The numbers that matter most, for the terminal: one line each, and the classes one by one."""
+    head = f"{evaluation.split}: {evaluation.n_images} images, {evaluation.n_boxes} boxes (95 % intervals in brackets)"
+    numbers = [metric for metric in evaluation.metrics if metric.name in SUMMARY or metric.name.endswith(AT_POINT)]
+    width = max(len(metric.name) for metric in numbers)
+    lines = [f"  {metric.name:<{width}}  {_with_interval(metric)}" for metric in numbers]
+    return "\n".join([head, *lines, class_table(evaluation)])
 
 
 def class_table(evaluation: Evaluation) -> str:
