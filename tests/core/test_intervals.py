@@ -27,7 +27,8 @@ def test_interval_covers_the_mean_as_often_as_it_says() -> None:
         values = rng.normal(0, 1, 60)
         weights = patient_weights([str(i) for i in range(60)], resamples=300, seed=trial)
         low, high = percentile_interval(weights @ values / weights.sum(axis=1))
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         covered += low <= 0 <= high
     assert 0.88 <= covered / 200 <= 0.99
 

@@ -203,7 +203,7 @@ def match(
         rows = np.flatnonzero(ordered.image == image)
         if len(rows):
             overlaps = boxes.iou(ordered.xyxy[rows], truth.xyxy[truth.image == image])
-            hit[:, rows] = _greedy(overlaps, levels)
+            hit[:, rows] = _greedy(overlaps.astype(np.float64), levels)
     positives = np.bincount(truth.image, minlength=truth.n_images).astype(np.int64)
     return Matches(levels, ordered.score, ordered.image, hit, positives)
 
@@ -346,9 +346,7 @@ def best_f1_point(per_class: Sequence[Matches]) -> tuple[float, float, float]:
     return float(_F1_GRID[best]), float(precision[:, best].mean()), float(recall[:, best].mean())
 
 
-def confusion(
-    truth: BoxTable, predictions: BoxTable, *, n_classes: int, iou: float = 0.5
-) -> NDArray[np.int64]:
+def confusion(truth: BoxTable, predictions: BoxTable, *, n_classes: int, iou: float = 0.5) -> NDArray[np.int64]:
     """Confusion matrix `(n_classes + 1, n_classes + 1)`: rows are true classes, columns predicted ones.
 
     Boxes are paired whatever their class, by falling score. The last row counts predictions on no true box, the last
@@ -368,7 +366,7 @@ def confusion(
                 continue
             free[partner] = False
             matrix[truth.class_id[true_rows[partner]], ordered.class_id[row]] += 1
-        np.add.at(matrix, (truth.class_id[true_rows[free]], n_classes), 1)
+        matrix[:n_classes, n_classes] += np.bincount(truth.class_id[true_rows[free]], minlength=n_classes)
     return matrix
 
 

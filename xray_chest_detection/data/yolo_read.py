@@ -29,6 +29,7 @@ class LabelledSplit:
         image_id: `(I,)` names of the images, sorted.
         patient: `(I,)` patient of each image.
         files: `(I,)` paths of the images.
+        sizes_px: `(I,)` width and height of the images.
         truth: True boxes in pixels of the images.
     """
 
@@ -37,6 +38,7 @@ class LabelledSplit:
     image_id: tuple[str, ...]
     patient: tuple[str, ...]
     files: tuple[Path, ...]
+    sizes_px: tuple[tuple[int, int], ...]
     truth: BoxTable
 
     @property
@@ -60,8 +62,10 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
         raise DataError(f"{folder / INDEX_FILE}: the split '{split}' has no images; {_CURE}")
     patients = rows["source"] + ":" + rows["patient_id"]
     files = tuple(folder / name for name in rows["file"])
-    truth = _read_truth(folder / "labels" / split, tuple(rows["image_id"]), files, n_classes=len(classes))
-    return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, truth)
+    sizes = tuple(_size(path) for path in files)
+    labels = [folder / "labels" / split / f"{name}.txt" for name in rows["image_id"]]
+    truth = _read_truth(labels, sizes, n_classes=len(classes))
+    return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, sizes, truth)
 
 
 def read_classes(folder: Path) -> tuple[str, ...]:
@@ -94,16 +98,15 @@ def _read_index(folder: Path) -> pd.DataFrame:
     return index
 
 
-def _read_truth(folder: Path, names: Sequence[str], files: Sequence[Path], *, n_classes: int) -> BoxTable:
+def _read_truth(paths: Sequence[Path], sizes: Sequence[tuple[int, int]], *, n_classes: int) -> BoxTable:
     image, class_id, xyxy = [], [], []
-    for number, (name, file) in enumerate(zip(names, files, strict=True)):
-        labels = _read_labels(folder / f"{name}.txt", n_classes=n_classes)
-        width_px, height_px = _size(file)
+    for number, (path, (width_px, height_px)) in enumerate(zip(paths, sizes, strict=True)):
+        labels = _read_labels(path, n_classes=n_classes)
         image.append(np.full(len(labels), number, np.int64))
         class_id.append(labels[:, 0].astype(np.int64))
         xyxy.append(boxes.from_cxcywhn(labels[:, 1:], width_px, height_px))
     columns = np.concatenate(image), np.concatenate(class_id)
-    return BoxTable(*columns, np.ones(len(columns[0])), np.concatenate(xyxy), len(names))
+    return BoxTable(*columns, np.ones(len(columns[0])), np.concatenate(xyxy), len(paths))
 
 
 def _read_labels(path: Path, *, n_classes: int) -> NDArray[np.float64]:

@@ -74,7 +74,7 @@ def _export(run: Run, progress: Progress | None) -> str:
     written = export(run, out=wanted.checkpoints, precision=wanted.precision, progress=progress)
     parity = written.parity
     return (
-        f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB) and its card; against torch: at most "
-        f"{parity.largest_box_px:.2f} px and {parity.largest_score:.4f} in score, mAP50 on val {parity.map50_torch:.3f} "
-        f"and {parity.map50_onnx:.3f}"
+        f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB) and its card; against torch: "
+        f"at most {parity.largest_box_px:.2f} px and {parity.largest_score:.4f} in score, mAP50 on val "
+        f"{parity.map50_torch:.3f} and {parity.map50_onnx:.3f}"
     )

@@ -167,8 +167,8 @@ def measure(
     seed: int = 0,
 ) -> Evaluation:
     """All numbers from candidates and true boxes; pure arithmetic."""
-    modes = {"iou": thresholds.iou, "agnostic": thresholds.agnostic}
-    all_boxes = candidates.table(conf=FLOOR, **modes)  # type: ignore[arg-type]
+    modes: dict[str, Any] = {"iou": thresholds.iou, "agnostic": thresholds.agnostic}
+    all_boxes = candidates.table(conf=FLOOR, **modes)
     shown = show(candidates, thresholds, split.classes)
     records = _Records.make(split, all_boxes, BoxTable.from_detections(shown), candidates)
     weights = patient_weights(split.patient, resamples=resamples, seed=seed) if resamples else None
@@ -191,9 +191,7 @@ def show(candidates: Candidates, thresholds: Thresholds, classes: Sequence[str])
     """What the deployed model shows on each image; the same steps as `DetectorSession.detect`."""
     per_class = np.array([thresholds.per_class.get(name, thresholds.conf) for name in classes], np.float32)
     kept = tuple(found.select(found.score >= per_class[found.class_id]) for found in candidates.per_image)
-    return Candidates(candidates.image_id, kept).suppressed(
-        conf=0.0, iou=thresholds.iou, agnostic=thresholds.agnostic
-    )
+    return Candidates(candidates.image_id, kept).suppressed(conf=0.0, iou=thresholds.iou, agnostic=thresholds.agnostic)
 
 
 def evaluation_path(run: Run, split: str, suffix: str = ".json") -> Path:
@@ -240,9 +238,7 @@ class _Records:
     confusion: NDArray[np.int64]
 
     @classmethod
-    def make(
-        cls, split: LabelledSplit, all_boxes: BoxTable, shown: BoxTable, candidates: Candidates
-    ) -> "_Records":
+    def make(cls, split: LabelledSplit, all_boxes: BoxTable, shown: BoxTable, candidates: Candidates) -> "_Records":
         n_classes = len(split.classes)
         per_class = metrics.match_classes(split.truth, all_boxes, n_classes=n_classes, ious=_IOUS)
         any_class = candidates.table(conf=FLOOR, iou=0.5, agnostic=True) if n_classes > 1 else all_boxes
@@ -265,11 +261,13 @@ def _all_metrics(records: _Records, split: LabelledSplit, weights: NDArray[np.fl
     rows = _rows(split, weights)
     precision = np.stack([metrics.average_precision(matches, weights=rows) for matches in records.per_class])
     mean = _mean_over_classes(precision)
-    size = {"split": split.name, "n_images": len(split.image_id)}
+    size: dict[str, Any] = {"split": split.name, "n_images": len(split.image_id)}
 
     def metric(name: str, values: NDArray[np.float64], n_boxes: int) -> Metric:
         low, high = percentile_interval(values[1:])
-        return Metric(name=name, value=_number(values[0]), low=_number(low), high=_number(high), n_boxes=n_boxes, **size)  # type: ignore[arg-type]
+        return Metric(
+            name=name, value=_number(values[0]), low=_number(low), high=_number(high), n_boxes=n_boxes, **size
+        )
 
     n_boxes = len(split.truth)
     result = [
@@ -306,14 +304,14 @@ def _mean_over_classes(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(C, R, T)` to `(R, T)`, classes without true boxes left out; NaN where no class has any."""
     defined = np.isfinite(precision)
     total, count = np.where(defined, precision, 0).sum(axis=0), defined.sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
 def _rates(totals: NDArray[np.float64], images: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     found, false_alarms, missed = totals.T
 
     def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+        return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 
     return {
         "precision": ratio(found, found + false_alarms),
@@ -323,9 +321,7 @@ def _rates(totals: NDArray[np.float64], images: NDArray[np.float64]) -> dict[str
     }
 
 
-def _class_row(
-    records: _Records, split: LabelledSplit, index: int, weights: NDArray[np.float64] | None
-) -> ClassRow:
+def _class_row(records: _Records, split: LabelledSplit, index: int, weights: NDArray[np.float64] | None) -> ClassRow:
     precision = metrics.average_precision(records.per_class[index], weights=_rows(split, weights))
     low, high = percentile_interval(precision[1:, _AT_50])
     found = metrics.counts(records.shown[index])

@@ -89,7 +89,7 @@ def export(
         run: A run with weights and thresholds.
         out: Folder of the two files.
         name: Key of the model; the run's name when not given.
-        precision: `fp16` stores the weights in half the space, arithmetic stays float32; `fp32` stores them as they are.
+        precision: `fp16` stores the weights in half the space, arithmetic stays float32; `fp32` stores them whole.
         force: Write the model even when mAP50 on val changes by more than 0.01.
         progress: Wraps the images of the comparison.
 
@@ -126,18 +126,16 @@ def export(
         return Exported(_publish(file, out, card), card, parity, file.stat().st_size)
 
 
-def compare(
-    run: Run, split: LabelledSplit, session: DetectorSession, *, progress: Progress | None = None
-) -> Parity:
+def compare(run: Run, split: LabelledSplit, session: DetectorSession, *, progress: Progress | None = None) -> Parity:
     """Compare an exported model with the torch model, image by image, through the same letterbox and suppression."""
     expected = predict_split(run, split, progress=progress)
     paths = progress(split.files, len(split.files)) if progress else split.files
     got = Candidates(split.image_id, tuple(session.raw(read_image(path).pixels) for path in paths))
-    modes = {"iou": session.card.thresholds.iou, "agnostic": session.card.thresholds.agnostic}
+    modes: dict[str, Any] = {"iou": session.card.thresholds.iou, "agnostic": session.card.thresholds.agnostic}
     count, lacking, largest_box, largest_score = 0, 0, 0.0, 0.0
     for first, second in zip(expected.per_image, got.per_image, strict=True):
-        wanted = nms(first, conf=COMPARED_FROM, **modes)  # type: ignore[arg-type]
-        partner = _partners(wanted, nms(second, conf=COMPARED_FROM / 2, **modes))  # type: ignore[arg-type]
+        wanted = nms(first, conf=COMPARED_FROM, **modes)
+        partner = _partners(wanted, nms(second, conf=COMPARED_FROM / 2, **modes))
         count += len(wanted)
         for row, other, other_score in partner:
             if other is None:
@@ -151,8 +149,8 @@ def compare(
         without_partner=lacking,
         largest_box_px=largest_box,
         largest_score=largest_score,
-        map50_torch=_map50(expected, split, **modes),  # type: ignore[arg-type]
-        map50_onnx=_map50(got, split, **modes),  # type: ignore[arg-type]
+        map50_torch=_map50(expected, split, **modes),
+        map50_onnx=_map50(got, split, **modes),
     )
 
 

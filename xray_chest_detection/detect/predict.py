@@ -125,9 +125,12 @@ def head_of(model: torch.nn.Module, squares: Sequence[NDArray[np.uint8]]) -> NDA
     with torch.inference_mode():
         output: Any = model(unit[:, None].expand(-1, 3, -1, -1))
     head = output[0] if isinstance(output, list | tuple) else output
-    expected = 4 + len(model.names)  # type: ignore[arg-type] -- a dict that torch does not know
+    names: Any = model.names
+    expected = 4 + len(names)
     if head.ndim != 3 or head.shape[1] != expected:
-        raise ModelError(f"the model gives {tuple(head.shape)}, expected (B, {expected}, N); use a YOLOv8-like detector")
+        raise ModelError(
+            f"the model gives {tuple(head.shape)}, expected (B, {expected}, N); use a YOLOv8-like detector"
+        )
     return np.asarray(head.float().cpu().numpy(), np.float32)
 
 

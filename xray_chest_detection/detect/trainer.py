@@ -25,6 +25,9 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
     `_callbacks` alone. The options for a CPU are therefore not needed there.
     """
 
+    last: Any  # paths, and while a checkpoint is written what stands in for them
+    best: Any
+
     def __init__(
         self,
         cfg: Any = None,  # noqa: ANN401 -- the signature of ultralytics
@@ -56,8 +59,7 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
     def save_model(self) -> bool:
         """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint."""
         last, best = self.last, self.best
-        buffer = _AtomicFile(last), _AtomicFile(best)
-        self.last, self.best = buffer
+        self.last, self.best = _AtomicFile(last), _AtomicFile(best)
         try:
             return bool(super().save_model())
         finally:

@@ -5,6 +5,7 @@ Drawn with matplotlib's object interface: no window system, no global state.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.metrics import RECALLS
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
+from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.evaluate import LOW_IOU, Evaluation
 from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.inference.palette import mark_of
@@ -24,6 +26,7 @@ from xray_chest_detection.inference.palette import mark_of
 FOLDER = "figures"
 DPI = 150
 INK, QUIET, GRID = "#1b1f23", "#6a737d", "#e1e4e8"
+PAPER, TEXT_ON_BLACK, QUIET_ON_BLACK = "#0b0c0e", "#e6e8ea", "#9aa1a7"
 # The marks' colours are made for black films; on paper the light ones need to be darker.
 _ON_PAPER = {"#f0e442": "#b8a900", "#ffffff": "#444444", "#e8e8e8": "#444444", "#56b4e9": "#2f8fc7"}
 _LINE_STYLES = {"all classes": (INK, "-", 2.4), "class ignored": (QUIET, "--", 2.0)}
@@ -49,7 +52,7 @@ def draw_grid(points: Sequence[GridPoint], path: Path) -> Path:
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.5))
     figure.axes[0].set_ylabel("suppression IoU")
     figure.suptitle("Objective on the validation split; the chosen point is framed", fontsize=11)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -70,14 +73,14 @@ def draw_precision_recall(evaluation: Evaluation, path: Path) -> Path:
     axes = figure.subplots()
     values = {row.name: row.ap50 for row in evaluation.per_class}
     for name, curve in curves.items():
-        axes.plot(RECALLS, curve, color=_colour(name), linewidth=1.6, label=f"{name}  {values[name] or 0:.3f}")
+        axes.plot(RECALLS, curve, color=class_colour(name), linewidth=1.6, label=f"{name}  {values[name] or 0:.3f}")
     if len(curves) > 1:
         mean = np.mean(list(curves.values()), axis=0)
         axes.plot(RECALLS, mean, color=INK, linewidth=2.6, label=f"mean  {evaluation.value('mAP50') or 0:.3f}")
-    _frame(axes, "recall", "precision", (0, 1), (0, 1.02))
+    _axes_frame(axes, "recall", "precision", (0, 1), (0, 1.02))
     _legend(axes, "AP at IoU 0.5")
     axes.set_title(f"{evaluation.run} on {_described(evaluation)}", fontsize=11)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_froc(evaluation: Evaluation, path: Path) -> Path:
@@ -85,18 +88,18 @@ def draw_froc(evaluation: Evaluation, path: Path) -> Path:
     figure = Figure(figsize=(8.4, 5), layout="constrained")
     axes = figure.subplots()
     for name, (false_alarms, sensitivity) in evaluation.evidence.froc.items():
-        colour, style, width = _LINE_STYLES.get(name, (_colour(name), "-", 1.3))
+        colour, style, width = _LINE_STYLES.get(name, (class_colour(name), "-", 1.3))
         x = np.concatenate([[1e-3], np.maximum(false_alarms, 1e-3), [1e3]])
         y = np.concatenate([[0.0], sensitivity, sensitivity[-1:] if len(sensitivity) else [0.0]])
         axes.step(x, y, where="post", color=colour, linestyle=style, linewidth=width, label=name)
     axes.set_xscale("log", base=2)
     ticks = [0.125, 0.25, 0.5, 1, 2, 4, 8]
-    _frame(axes, "false positives per image", "sensitivity", (ticks[0] / 1.2, ticks[-1] * 1.2), (0, 1.02))
+    _axes_frame(axes, "false positives per image", "sensitivity", (ticks[0] / 1.2, ticks[-1] * 1.2), (0, 1.02))
     axes.set_xticks(ticks, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
     axes.minorticks_off()
     _legend(axes, f"found at IoU {LOW_IOU:g}")
     axes.set_title(f"{evaluation.run} on {_described(evaluation)}", fontsize=11)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> Path:
@@ -121,15 +124,15 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> Path:
     figure.suptitle(
         f"{evaluation.run} on {_described(evaluation)}\nscore from {point.conf:g}, boxes paired at IoU 0.5", fontsize=10
     )
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_mosaic(evaluation: Evaluation, path: Path, *, count: int = 12, columns: int = 4) -> Path:
     """Films with true boxes (left of each pair) and what the operating point shows (right), spread over the classes."""
-    chosen = _mosaic_images(evaluation, count)
+    chosen = spread_images(evaluation.evidence.split, count)
     columns = min(columns, max(1, len(chosen)))
     rows = -(-max(len(chosen), 1) // columns)
-    figure = Figure(figsize=(4.3 * columns, 2.45 * rows + 0.8), layout="constrained", facecolor="#0b0c0e")
+    figure = Figure(figsize=(4.3 * columns, 2.45 * rows + 0.8), layout="constrained", facecolor=PAPER)
     cells = np.atleast_1d(figure.subplots(rows, columns * 2)).reshape(-1, 2)
     for pair in cells:
         for axes in pair:
@@ -137,20 +140,19 @@ def draw_mosaic(evaluation: Evaluation, path: Path, *, count: int = 12, columns:
     for pair, image in zip(cells, chosen, strict=False):
         _draw_pair(pair, evaluation, image)
     figure.suptitle(
-        f"{evaluation.run} on {_described(evaluation)}: true boxes left, shown boxes right", color="#e6e8ea", fontsize=11
+        f"{evaluation.run} on {_described(evaluation)}: true boxes left, shown boxes right",
+        color=TEXT_ON_BLACK,
+        fontsize=11,
     )
-    figure.supxlabel(NOT_A_DEVICE, color="#9aa1a7", fontsize=8)
-    return _save(figure, path)
+    figure.supxlabel(NOT_A_DEVICE, color=QUIET_ON_BLACK, fontsize=8)
+    return save_figure(figure, path)
 
 
-def _mosaic_images(evaluation: Evaluation, count: int) -> list[int]:
-    """Images to show: classes in turn, in the order of the image names, and one box-free film at the end."""
-    truth, n_images = evaluation.evidence.split.truth, len(evaluation.evidence.split.image_id)
-    queues = [
-        sorted(set(truth.image[truth.class_id == index].tolist()))
-        for index in range(len(evaluation.evidence.split.classes))
-    ]
-    free = sorted(set(range(n_images)) - set(truth.image.tolist()))[:1]
+def spread_images(split: LabelledSplit, count: int) -> list[int]:
+    """Films to show: of each class in turn, in the order of the image names, and a box-free one at the end."""
+    truth = split.truth
+    queues = [sorted(set(truth.image[truth.class_id == index].tolist())) for index in range(len(split.classes))]
+    free = sorted(set(range(len(split.image_id))) - set(truth.image.tolist()))[:1]
     chosen: list[int] = []
     while any(queues) and len(chosen) < count - len(free):
         for queue in queues:
@@ -162,18 +164,10 @@ def _mosaic_images(evaluation: Evaluation, count: int) -> list[int]:
     return chosen + free
 
 
-def _draw_pair(pair: Sequence[Axes], evaluation: Evaluation, image: int) -> None:
-    split, shown = evaluation.evidence.split, evaluation.evidence.shown[image]
-    pixels = read_image(split.files[image]).pixels
-    true_rows = split.truth.image == image
-    for axes in pair:
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    _boxes(pair[0], split.truth.xyxy[true_rows], [split.classes[i] for i in split.truth.class_id[true_rows]], None)
-    _boxes(pair[1], shown.xyxy, [split.classes[i] for i in shown.class_id], shown.score)
-    pair[0].set_title(split.image_id[image], color="#9aa1a7", fontsize=7, loc="left")
-
-
-def _boxes(axes: Axes, xyxy: NDArray[np.floating], names: Sequence[str], score: NDArray[np.floating] | None) -> None:
+def draw_boxes_on(
+    axes: Axes, xyxy: NDArray[np.floating], names: Sequence[str], score: NDArray[np.floating] | None
+) -> None:
+    """Draw boxes `(N, 4)` in the classes' colours, named by class when there is no score, else by letter and score."""
     for row, (name, (x_min, y_min, x_max, y_max)) in enumerate(zip(names, xyxy, strict=True)):
         colour = mark_of(name).colour
         size = (float(x_max - x_min), float(y_max - y_min))
@@ -183,6 +177,43 @@ def _boxes(axes: Axes, xyxy: NDArray[np.floating], names: Sequence[str], score: 
         axes.text(float(x_min), float(y_min), text, color=colour, fontsize=6, va="bottom", bbox=box, clip_on=True)
 
 
+def class_colour(name: str) -> str:
+    """The colour of a class on white paper."""
+    colour = mark_of(name).colour
+    return _ON_PAPER.get(colour, colour)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all."""
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)
+    return path
+
+
+def tidy_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    """Labels, a light grid behind the data, and no frame on the right and above."""
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_pair(pair: NDArray[Any], evaluation: Evaluation, image: int) -> None:
+    split, shown = evaluation.evidence.split, evaluation.evidence.shown[image]
+    pixels = read_image(split.files[image]).pixels
+    true_rows = split.truth.image == image
+    for axes in pair:
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    draw_boxes_on(
+        pair[0], split.truth.xyxy[true_rows], [split.classes[i] for i in split.truth.class_id[true_rows]], None
+    )
+    draw_boxes_on(pair[1], shown.xyxy, [split.classes[i] for i in shown.class_id], shown.score)
+    pair[0].set_title(split.image_id[image], color=QUIET_ON_BLACK, fontsize=7, loc="left")
+
+
 def _heat_map(axes: Axes, values: NDArray[np.float64], *, highest: float) -> None:
     axes.imshow(values, cmap="viridis", vmin=0, vmax=max(highest, 1e-9), aspect="auto", origin="lower")
     for row, column in np.ndindex(*values.shape):
@@ -190,15 +221,12 @@ def _heat_map(axes: Axes, values: NDArray[np.float64], *, highest: float) -> Non
         axes.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", color=colour, fontsize=8)
 
 
-def _frame(axes: Axes, x_label: str, y_label: str, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+def _axes_frame(
+    axes: Axes, x_label: str, y_label: str, x_range: tuple[float, float], y_range: tuple[float, float]
+) -> None:
+    tidy_axes(axes, x_label, y_label)
     axes.set_xlim(*x_range)
     axes.set_ylim(*y_range)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _legend(axes: Axes, title: str) -> None:
@@ -207,15 +235,3 @@ def _legend(axes: Axes, title: str) -> None:
 
 def _described(evaluation: Evaluation) -> str:
     return f"{evaluation.split}: {evaluation.n_images} images, {evaluation.n_boxes} boxes"
-
-
-def _colour(name: str) -> str:
-    colour = mark_of(name).colour
-    return _ON_PAPER.get(colour, colour)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
-    return path

@@ -44,7 +44,9 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"Average precision and sensitivity use every box from score 0.001 up. In brackets: 95 % intervals from "
         f"{evaluation.resamples} resamples of the patients.\n"
     )
-    numbers = markdown_table(["metric", "value"], [[metric.name, _with_interval(metric)] for metric in evaluation.metrics])
+    numbers = markdown_table(
+        ["metric", "value"], [[metric.name, _with_interval(metric)] for metric in evaluation.metrics]
+    )
     return f"{intro}\n{numbers}\n\n{class_table(evaluation)}\n"
 
 
