@@ -76,7 +76,10 @@ def from_command_line(model: type[Model], argv: Sequence[str] | None = None, *, 
         default, place = read_config(model, path), str(path)
     try:
         options: dict[str, Any] = {} if default is None else {"default": default}
-        return tyro.cli(model, args=arguments, prog=f"{prog} [CONFIG.yaml]", description=description, **options)
+        parsed: Model = tyro.cli(
+            model, args=arguments, prog=f"{prog} [CONFIG.yaml]", description=description, **options
+        )
+        return parsed
     except ValidationError as error:
         raise ConfigError(f"{place} with command-line overrides: {_first_line(model, error)}") from None
 

@@ -9,9 +9,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
-def patient_weights(
-    patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
-) -> NDArray[np.float64]:
+def patient_weights(patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
     """How often each image counts in each resample, when as many patients as there are are drawn with replacement.
 
     All images of a patient are drawn together: they are alike, and counting them as independent makes intervals too
