@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +19,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Only errors of ultralytics are shown inside the block."""
+    """Only errors of ultralytics are shown inside the block, and no warnings of the tracer of torch."""
     level = LOGGER.level
     LOGGER.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         LOGGER.setLevel(level)
 

@@ -170,7 +170,7 @@ def _read(path: Path) -> Candidates | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as stream, np.load(stream) as stored:
             arrays = {name: stored[name] for name in _ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -32,7 +32,7 @@ def draw_training(epochs: Epochs, path: Path, *, title: str) -> Path:
             values = [row.get(f"{part}/{key}", np.nan) for _, row in epochs]
             place.plot(numbers, values, color=colour, linewidth=1.6, label=part)
         tidy_axes(place, "epoch", name)
-        place.set_yscale("log")
+        place.set_ylim(bottom=0)
         place.legend(frameon=False, fontsize=8)
     for place, keys in ((axes[3], ("mAP50(B)", "mAP50-95(B)")), (axes[4], ("precision(B)", "recall(B)"))):
         for key, colour in zip(keys, _LINES[::2], strict=True):

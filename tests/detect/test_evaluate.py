@@ -1,0 +1,101 @@
+"""Measuring a run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.model_card import Thresholds
+from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.evaluate import evaluate, measure, read_metrics, show, write_evaluation
+from xray_chest_detection.detect.predict import Candidates
+from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.tune_nms import tune_nms
+from xray_chest_detection.errors import ModelError
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+POINT = Thresholds(conf=0.3, iou=0.5)
+
+
+def as_candidates(truth: BoxTable, *, score: float = 0.9) -> Candidates:
+    per_image = []
+    for image in range(truth.n_images):
+        rows = truth.image == image
+        count = int(rows.sum())
+        per_image.append(
+            Detections(
+                truth.xyxy[rows].astype(np.float32), np.full(count, score, np.float32), truth.class_id[rows], 100, 100
+            )
+        )
+    return Candidates(tuple(str(image) for image in range(truth.n_images)), tuple(per_image))
+
+
+def test_perfect_predictions(make_scene) -> None:
+    split, _ = make_scene(3, n_images=20)
+    result = measure("run", split, as_candidates(split.truth), POINT, resamples=100)
+    for name in ("mAP50", "mAP40", "mAP50-95", "F1 at the operating point"):
+        assert result.value(name) == pytest.approx(1.0), name
+    assert result.value("false positives per image at the operating point") == 0
+    metric = next(metric for metric in result.metrics if metric.name == "mAP50")
+    assert (metric.low, metric.high, metric.n_boxes) == (pytest.approx(1.0), pytest.approx(1.0), len(split.truth))
+
+
+def test_average_precision_ignores_the_operating_point(make_scene) -> None:
+    split, candidates = make_scene(4)
+    strict = measure("run", split, candidates, Thresholds(conf=0.6, iou=0.5), resamples=0)
+    loose = measure("run", split, candidates, Thresholds(conf=0.1, iou=0.5), resamples=0)
+    assert strict.value("mAP50") == loose.value("mAP50")
+    name = "false positives per image at the operating point"
+    assert strict.value(name) < loose.value(name)
+
+
+def test_class_without_boxes_is_undefined_and_left_out_of_the_mean(make_scene) -> None:
+    split, candidates = make_scene(5, classes=("a",))
+    wider = LabelledSplit("test", ("a", "never"), split.image_id, split.patient, (), split.sizes_px, split.truth)
+    result = measure("run", wider, candidates, POINT, resamples=50)
+    assert result.value("AP50 never") is None
+    assert result.value("mAP50") == result.value("AP50 a")
+    assert "never" not in result.evidence.pr_curves
+
+
+def test_intervals_hold_the_value_and_can_be_left_out(make_scene) -> None:
+    split, candidates = make_scene(6, n_images=40)
+    result = measure("run", split, candidates, POINT, resamples=300)
+    for metric in result.metrics:
+        assert metric.low is not None and metric.high is not None and metric.value is not None  # noqa: PT018
+        assert metric.low <= metric.value + 0.02
+        assert metric.high >= metric.value - 0.02
+    assert all(metric.low is None for metric in measure("run", split, candidates, POINT, resamples=0).metrics)
+
+
+def test_thresholds_per_class_decide_what_is_shown(make_scene) -> None:
+    _, candidates = make_scene(7)
+    shown = show(candidates, Thresholds(conf=0.2, iou=0.5, per_class={"b": 0.8}), ("a", "b"))
+    scores = np.concatenate([found.score[found.class_id == 1] for found in shown])
+    assert len(scores)
+    assert scores.min() >= 0.8
+    assert min(found.score.min(initial=1) for found in shown) < 0.8
+
+
+def test_kept_evaluation_belongs_to_weights_and_thresholds(random_run: Run) -> None:
+    assert read_metrics(random_run) == ()
+    tune_nms(random_run, device="cpu")
+    result = evaluate(random_run, "test", resamples=20, device="cpu")
+    paths = write_evaluation(random_run, result, "# page\n")
+    assert [path.name for path in paths] == ["evaluation-test.json", "evaluation-test.csv", "evaluation-test.md"]
+    assert json.loads(paths[0].read_text())["n_images"] == 6
+    assert read_metrics(random_run) == result.metrics
+    thresholds = random_run.folder / "thresholds.yaml"
+    thresholds.write_text(thresholds.read_text().replace("chosen_on: val", "chosen_on: test"))
+    assert read_metrics(random_run) == ()
+    paths[0].write_text("{")
+    with pytest.raises(ModelError, match=r"evaluation-test.json: damaged"):
+        read_metrics(random_run)
+
+
+def test_evaluation_without_thresholds_names_the_command(random_run: Run) -> None:
+    with pytest.raises(ModelError, match=r"no thresholds chosen yet; run `xray tune-nms"):
+        evaluate(random_run, "test")
