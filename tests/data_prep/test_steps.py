@@ -173,13 +173,21 @@ def test_ctrl_c_leaves_the_older_data_set(built):
             *("--tables", built / "tables", "--split", built / "split"),
         ]
         with subprocess.Popen(
-            command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+            command,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=_heed_ctrl_c,
         ) as process:
             deadline = time.monotonic() + 60
             while len(list(built.glob(".tmp-*/images/*/*"))) < len(raw_images) - 1 and time.monotonic() < deadline:
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=30)
+            try:
+                _, errors = process.communicate(timeout=30)
+            finally:
+                process.kill()
     finally:
         fifo.unlink()
         shutil.move(saved, fifo)
@@ -187,3 +195,8 @@ def test_ctrl_c_leaves_the_older_data_set(built):
     assert errors.strip().endswith("interrupted; nothing half-written was left behind")
     assert sorted(path.relative_to(built) for path in (built / "set").rglob("*")) == before
     assert not list(built.glob(".tmp-*"))
+
+
+def _heed_ctrl_c():
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
