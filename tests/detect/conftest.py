@@ -55,7 +55,7 @@ def write_dataset(folder: Path, *, classes: tuple[str, ...] = CLASSES, boxed: bo
     return folder
 
 
-def tiny_config(folder: Path, data: Path, **changes: object) -> DetectConfig:
+def tiny_config(folder: Path, data: Path, /, **changes: object) -> DetectConfig:
     """A configuration for seconds on a CPU; `changes` replace whole keys."""
     values: dict[str, object] = {
         "name": "tiny",

@@ -1,0 +1,109 @@
+"""`xray tune-nms`, `evaluate`, `export` and `figures` on a run with random weights."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from xray_chest_detection.cli.main import main
+
+pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+def helpers():
+    """The builders of the tests of `detect`, which live in that folder's conftest."""
+    name = "detect_test_builders"
+    if name not in sys.modules:
+        path = Path(__file__).parents[1] / "detect" / "conftest.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    from xray_chest_detection.detect.runs import create_run
+
+    builders = helpers()
+    made = create_run(builders.tiny_config(tmp_path, builders.write_dataset(tmp_path / "data")))
+    builders.write_random_weights(made.best)
+    return made.folder
+
+
+@pytest.mark.slow
+def test_from_weights_to_a_model_that_is_served(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune-nms", str(run), "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "5 validation images" in shown
+    assert "conf" in shown
+    assert main(["evaluate", str(run), "--split", "test", "--resamples", "20"]) == 0
+    assert "| mAP50 |" in capsys.readouterr().out
+    out = tmp_path / "checkpoints"
+    assert main(["export", str(run), "--out", str(out), "--name", "multi"]) == 0
+    shown = capsys.readouterr().out
+    assert "compared on 5 validation images" in shown
+    assert "fp16) and its card" in shown
+    assert main(["figures", str(run), "--checkpoints", str(out), "--films", "3"]) == 0
+    drawn = {Path(line).name for line in capsys.readouterr().out.splitlines()}
+    assert {"boxes-train.png", "froc-test.png", "confusion-test.png", "panels-test.png"} <= drawn
+    assert all((run / "figures" / name).stat().st_size > 5000 for name in drawn)
+    films = run.parent.parent / "data" / "images" / "test"
+    assert (
+        main(
+            [
+                "predict",
+                "--source",
+                str(films),
+                "--models",
+                "multi",
+                "--checkpoints",
+                str(out),
+                "--out",
+                str(tmp_path / "p.json"),
+            ]
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize("command", ["tune-nms", "evaluate", "export", "figures"])
+def test_run_that_does_not_exist(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main([command, str(tmp_path / "nothing")])
+    assert exit_info.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"error: {tmp_path}/nothing: no such run folder; start one with `python train.py CONFIG`\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_thresholds_come_first(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main([command, str(run)])
+    assert exit_info.value.code == 1
+    assert f"no thresholds chosen yet; run `xray tune-nms {run}` first" in capsys.readouterr().err
+
+
+def test_weights_of_another_class_count(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    helpers().write_random_weights(run / "weights" / "best.pt", classes=("Heart",))
+    with pytest.raises(SystemExit):
+        main(["tune-nms", str(run)])
+    message = capsys.readouterr().err
+    assert "best.pt: trained on 1 classes (Heart), the data set has 2 (Disc, Bar)" in message
+    assert message.count("\n") == 1
+    assert not (run / "thresholds.yaml").exists()
+
+
+@pytest.mark.parametrize("arguments", [["evaluate"], ["tune-nms", "RUN", "--objective", "best"]])
+def test_wrong_usage_is_two(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
