@@ -10,9 +10,10 @@ from ultralytics.utils import LOGGER
 
 # Argument dump, layer table, transfer counts, cache scans and advertising; progress and epoch results stay.
 _INVENTORY = re.compile(
-    r"^(albumentations: |engine[/\\]trainer: |Ultralytics |Overriding |Transferred |Freezing layer|AMP: |train: |val: |Plotting labels|"
-    r"Image sizes |Starting training|Using \d+|Logging results|Optimizer stripped|Results saved|Validating |"
-    r"optimizer: '?optimizer=|WARNING .*(default tensor|workers)|.*from\s+n\s+params|\s*\d+\s+(-1|\[)|.*summary)"
+    r"^(engine[/\\]trainer: |Ultralytics |Overriding |Transferred |Freezing layer|AMP: |train: |val: |albumentations: |"
+    r"Plotting labels|Image sizes |Starting training|Using \d+|Logging results|Optimizer stripped|Results saved|"
+    r"Validating |optimizer: '?optimizer=|WARNING .*(default tensor|workers)|.*from\s+n\s+params|\s*\d+\s+(-1|\[)|"
+    r".*summary)"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -1,0 +1,35 @@
+"""What of ultralytics reaches the terminal."""
+
+import logging
+
+import pytest
+
+pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+from xray_chest_detection.detect.noise import progress_only, quiet
+
+
+def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
+    from ultralytics.utils import LOGGER
+
+    for line in (
+        "engine/trainer: agnostic_nms=False",
+        "  0   -1  1  464  ultralytics.nn.modules.Conv",
+        "Epoch  GPU_mem",
+    ):
+        LOGGER.info(line)
+    LOGGER.warning("out of memory with batch=64. Reducing to batch=32")
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_progress_and_warnings_stay(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ultralytics"), progress_only():
+        first, second = shown(caplog)
+    assert first == "Epoch  GPU_mem"
+    assert second.endswith("out of memory with batch=64. Reducing to batch=32")
+
+
+def test_quiet_is_quiet_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ultralytics"):
+        with quiet():
+            assert shown(caplog) == []
+        assert len(shown(caplog)) == 4
