@@ -59,7 +59,9 @@ REACHES = [
     ({"augment": {"flip_horizontal": 0.0}}, "fliplr", 0.0),
 ]
 # Used by this project itself, not by ultralytics; or refused above 0.
-ELSEWHERE = {"task", "name", "title", "synthetic", "weights", "runs", "precision", "augment", "comet", "after"}
+ELSEWHERE = {
+    *("task", "name", "title", "synthetic", "weights", "runs", "checkpoint", "precision", "augment", "comet", "after"),
+}
 REFUSED = {"erasing", "hue", "saturation", "copy_paste"}
 
 
@@ -70,6 +72,12 @@ def test_value_reaches_ultralytics(change: dict[str, Any], key: str, expected: o
     overrides = overrides_of(make_config(tmp_path, tmp_path, **change), tmp_path / "run")
     assert overrides[key] == expected
     assert getattr(get_cfg(overrides=overrides), key) == expected
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_checkpoint_that_is_measured_and_exported(checkpoint: str, tmp_path, make_config) -> None:
+    run = Run(tmp_path, make_config(tmp_path, tmp_path, checkpoint=checkpoint))
+    assert run.weights == tmp_path / "weights" / f"{checkpoint}.pt"
 
 
 def test_no_value_is_forgotten() -> None:

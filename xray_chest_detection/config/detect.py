@@ -113,6 +113,8 @@ class DetectConfig(StrictModel):
         class_gain: Weight of the class loss.
         class_balance: Power of the inverse class frequency that weights the classes, 0 (off) to 1.
         freeze: Number of first layers that are not trained.
+        checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation
+            split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
         device: `cpu`, `0`, `0,1`, ...; the first CUDA device or else the CPU when not given.
         precision: `auto` is mixed precision on CUDA and float32 on a CPU; `bf16` is bfloat16 on either.
         workers: Processes that load images.
@@ -144,6 +146,7 @@ class DetectConfig(StrictModel):
     class_gain: float = Field(0.5, gt=0)
     class_balance: float = Field(0.0, ge=0, le=1)
     freeze: int = Field(0, ge=0)
+    checkpoint: Literal["best", "last"] = "best"
     device: str | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(4, ge=0)

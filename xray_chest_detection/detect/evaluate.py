@@ -153,7 +153,7 @@ def evaluate(
     split = read_labelled_split(run.config.data, split_name)
     require_boxes(split, purpose="an evaluation")
     candidates = predict_split(run, split, device=device, progress=progress)
-    return measure(run.folder.name, split, candidates, chosen, weights_sha256=sha256_of(run.best), resamples=resamples)
+    return measure(run.folder.name, split, candidates, chosen, weights_sha256=sha256_of(run.weights), resamples=resamples)
 
 
 def measure(
@@ -221,7 +221,7 @@ def read_metrics(run: Run, split: str = "test") -> tuple[Metric, ...]:
         content = json.loads(path.read_text(encoding="utf-8"))
         thresholds = Thresholds.model_validate(content["thresholds"])
         found = tuple(Metric.model_validate(row) for row in content["metrics"])
-        same = content["weights_sha256"] == sha256_of(run.best) and thresholds == read_thresholds(run)
+        same = content["weights_sha256"] == sha256_of(run.weights) and thresholds == read_thresholds(run)
     except (ValueError, KeyError, TypeError):
         raise ModelError(f"{path}: damaged; run `xray evaluate {run.folder} --split {split}` again") from None
     return found if same else ()

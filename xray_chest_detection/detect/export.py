@@ -156,7 +156,7 @@ def compare(run: Run, split: LabelledSplit, session: DetectorSession, *, progres
 
 def _write_onnx(run: Run, split: LabelledSplit, file: Path, *, precision: Precision) -> str:
     """Write the ONNX file and return the architecture's name."""
-    model = load_model(run.best, classes=split.classes, device="cpu")
+    model = load_model(run.weights, classes=split.classes, device="cpu")
     architecture = Path(str(getattr(model, "yaml", {}).get("yaml_file", "detector"))).stem.replace("yolo", "YOLO")
     exported = _export_with_ultralytics(run, file.parent)
     del exported.metadata_props[:]  # it holds paths of this machine; the card says what a reader needs
@@ -170,7 +170,7 @@ def _export_with_ultralytics(run: Run, folder: Path) -> onnx.ModelProto:
     from ultralytics import YOLO
 
     weights = folder / "model.pt"  # ultralytics writes the ONNX file beside the weights
-    shutil.copyfile(run.best, weights)
+    shutil.copyfile(run.weights, weights)
     settings: dict[str, Any] = {"format": "onnx", "opset": OPSET, "imgsz": run.config.image_size_px}
     try:
         with quiet():
@@ -178,7 +178,7 @@ def _export_with_ultralytics(run: Run, folder: Path) -> onnx.ModelProto:
         return onnx.load(written)
     except Exception as error:  # torch, onnx and ultralytics raise errors of every kind
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(f"{run.best}: cannot be exported ({reason}); check `xray env` for the versions") from error
+        raise ModelError(f"{run.weights}: cannot be exported ({reason}); check `xray env` for the versions") from error
 
 
 def _publish(file: Path, out: Path, card: ModelCard) -> Path:

@@ -74,7 +74,7 @@ def predict_split(
     cached = _read(path)
     if cached is not None and cached.image_id == split.image_id:
         return cached
-    model = load_model(run.best, classes=split.classes, device=device)
+    model = load_model(run.weights, classes=split.classes, device=device)
     paths = progress(split.files, len(split.files)) if progress else split.files
     found = tuple(_predict(model, paths, size_px=run.config.image_size_px))
     candidates = Candidates(split.image_id, found)
@@ -86,7 +86,7 @@ def cache_path(run: Run, split: LabelledSplit) -> Path:
     """Where the candidates are kept; the name changes with the weights, the data set and the input size."""
     manifest = run.config.data / FILE_NAME
     data = sha256_of(manifest) if manifest.is_file() else "none"
-    parts = (sha256_of(run.best), data, str(run.config.image_size_px), str(FLOOR))
+    parts = (sha256_of(run.weights), data, str(run.config.image_size_px), str(FLOOR))
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
     return run.folder / FOLDER / f"{split.name}-{key}.npz"
 

@@ -36,6 +36,11 @@ class Run:
         return self.folder / "weights" / "best.pt"
 
     @property
+    def weights(self) -> Path:
+        """The checkpoint that is tuned, evaluated and exported, as the configuration says."""
+        return self.last if self.config.checkpoint == "last" else self.best
+
+    @property
     def finished(self) -> bool:
         """Whether the training came to its end."""
         return (self.folder / FILE_NAME).is_file()
@@ -65,8 +70,8 @@ def open_trained_run(folder: Path) -> Run:
         ModelError: There is no such run, or it has no weights yet.
     """
     run = open_run(folder)
-    if not run.best.is_file():
-        raise ModelError(f"{run.best}: no weights yet; finish the training with `python train.py --resume {folder}`")
+    if not run.weights.is_file():
+        raise ModelError(f"{run.weights}: no weights yet; finish the training with `python train.py --resume {folder}`")
     return run
 
 

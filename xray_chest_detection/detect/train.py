@@ -170,13 +170,13 @@ def _train(run: Run, start: dict[str, Any], *, tracker: Tracker | None) -> Run:
 
 
 def _finish(run: Run, *, weights_sha256: dict[str, str] | None = None) -> Run:
-    if not run.best.is_file():
+    if not run.weights.is_file():
         raise ModelError(f"{run.folder}: no weights were written; look at the training log for the reason")
     manifest = Manifest(
         step="train",
         config=run.config.model_dump(mode="json"),
         inputs={f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | (weights_sha256 or {}),
-        outputs={"weights/best.pt": hash_inputs(run.best)["best.pt"]},
+        outputs={f"weights/{name}": digest for name, digest in hash_inputs(run.weights).items()},
         counts={"data": read_manifest(run.config.data).counts, "epochs": _epochs_done(run)},
         seed=run.config.seed,
         versions=versions_of("ultralytics", "torch", "numpy"),

@@ -106,7 +106,7 @@ def tune_nms(
             conf=best.conf, iou=best.iou, agnostic=best.agnostic, chosen_on="val", objective=OBJECTIVES[objective]
         ),
         score=round(best.score, 6),
-        weights_sha256=sha256_of(run.best),
+        weights_sha256=sha256_of(run.weights),
         n_images=len(split.image_id),
         n_boxes=len(split.truth),
     )
@@ -153,8 +153,8 @@ def read_thresholds(run: Run) -> Thresholds:
         raise ModelError(f"{path}: no thresholds chosen yet; {cure}") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError):
         raise ModelError(f"{path}: damaged; {cure}") from None
-    if tuned.weights_sha256 != sha256_of(run.best):
-        raise ModelError(f"{path}: chosen for other weights than {run.best}; {cure}")
+    if tuned.weights_sha256 != sha256_of(run.weights):
+        raise ModelError(f"{path}: chosen for other weights than {run.weights}; {cure}")
     return tuned.thresholds
 
 
