@@ -72,7 +72,7 @@ class SplitConfig(StrictModel):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train + val + test must be 1, got {total:g}")
         if self.keep is not None and self.official_test_list is not None:
-            raise ValueError("keep and official_test_list exclude each other: both say who is in test; set keep to None")
+            raise ValueError("keep and official_test_list exclude each other: both say who is tested; set keep to None")
         return self
 
 

@@ -153,7 +153,9 @@ def evaluate(
     split = read_labelled_split(run.config.data, split_name)
     require_boxes(split, purpose="an evaluation")
     candidates = predict_split(run, split, device=device, progress=progress)
-    return measure(run.folder.name, split, candidates, chosen, weights_sha256=sha256_of(run.weights), resamples=resamples)
+    return measure(
+        run.folder.name, split, candidates, chosen, weights_sha256=sha256_of(run.weights), resamples=resamples
+    )
 
 
 def measure(
