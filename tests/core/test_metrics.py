@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xray_chest_detection.core import metrics
+from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 
 N_CLASSES = 3
 
@@ -93,7 +93,7 @@ def test_average_precision_equals_pycocotools(seed: int, ties: bool, max_detecti
     truth, found = random_tables(seed, ties=ties)
     ious = (0.3, 0.4, *metrics.COCO_IOUS)
     expected = coco_precision(truth, found, ious=ious, max_detections=max_detections)
-    per_class = metrics.match_classes(truth, found, n_classes=N_CLASSES, ious=ious, max_detections=max_detections)
+    per_class = matching.match_classes(truth, found, n_classes=N_CLASSES, ious=ious, max_detections=max_detections)
     got = np.concatenate([metrics.average_precision(matches) for matches in per_class])
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
@@ -105,7 +105,7 @@ def test_average_precision_equals_pycocotools_on_anything(seed: int, ties: bool,
     if len(truth) == 0 or len(found) == 0:
         return
     expected = coco_precision(truth, found, ious=(0.5,), max_detections=100)
-    per_class = metrics.match_classes(truth, found, n_classes=N_CLASSES)
+    per_class = matching.match_classes(truth, found, n_classes=N_CLASSES)
     got = np.concatenate([metrics.average_precision(matches) for matches in per_class])
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
@@ -117,7 +117,7 @@ def test_order_of_rows_changes_nothing(seed: int) -> None:
     shuffled = found.select(np.random.default_rng(seed).permutation(len(found)))
     ious = (0.5, 0.75)
     np.testing.assert_array_equal(
-        metrics.match(truth, found, ious=ious).hit, metrics.match(truth, shuffled, ious=ious).hit
+        matching.match(truth, found, ious=ious).hit, matching.match(truth, shuffled, ious=ious).hit
     )
 
 
@@ -125,8 +125,8 @@ def test_order_of_rows_changes_nothing(seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_cutting_the_record_equals_matching_again(seed: int, conf: float) -> None:
     truth, found = random_tables(seed)
-    cut = metrics.match(truth, found).above(conf)
-    again = metrics.match(truth, found.select(found.score >= conf))
+    cut = matching.match(truth, found).above(conf)
+    again = matching.match(truth, found.select(found.score >= conf))
     np.testing.assert_array_equal(cut.hit, again.hit)
     np.testing.assert_array_equal(cut.score, again.score)
 
@@ -135,7 +135,7 @@ def test_cutting_the_record_equals_matching_again(seed: int, conf: float) -> Non
 def test_best_f1_point_equals_ultralytics(seed: int) -> None:
     reference = pytest.importorskip("ultralytics.utils.metrics")
     truth, found = random_tables(seed, n_images=30)
-    per_class = metrics.match_classes(truth, found, n_classes=N_CLASSES)
+    per_class = matching.match_classes(truth, found, n_classes=N_CLASSES)
     tp = np.concatenate([matches.hit[0] for matches in per_class])[:, None]
     conf = np.concatenate([matches.score for matches in per_class])
     pred = np.repeat(np.arange(N_CLASSES), [len(matches.score) for matches in per_class])
@@ -160,8 +160,8 @@ def test_weights_equal_repeated_images() -> None:
             source.n_images + 1,
         )
 
-    matches = metrics.match(truth, found)
-    copied = metrics.match(with_copy(truth), with_copy(found))
+    matches = matching.match(truth, found)
+    copied = matching.match(with_copy(truth), with_copy(found))
     weighted = metrics.average_precision(matches, weights=twice)[0, 0]
     # Both copies of a find have the same score; between the two, precision is a hair lower.
     assert weighted == pytest.approx(metrics.average_precision(copied)[0, 0], abs=0.01)
@@ -173,11 +173,11 @@ def test_weights_equal_repeated_images() -> None:
 
 def test_no_images_and_no_boxes() -> None:
     empty = BoxTable.from_detections([])
-    assert np.isnan(metrics.average_precision(metrics.match(empty, empty))).all()
+    assert np.isnan(metrics.average_precision(matching.match(empty, empty))).all()
     bare = BoxTable.from_detections([Detections.empty(width_px=8, height_px=8)] * 2)
-    assert np.isnan(metrics.sensitivity_at(metrics.match(bare, bare))).all()
+    assert np.isnan(metrics.sensitivity_at(matching.match(bare, bare))).all()
     truth = table([(0, 0, 1.0, (0, 0, 5, 5))], 2)
-    missed = metrics.match(truth, bare)
+    missed = matching.match(truth, bare)
     assert metrics.average_precision(missed).tolist() == [[0.0]]
     assert metrics.counts(missed).to_dict() == {
         "found": 0, "false_alarms": 0, "missed": 1, "precision": None, "recall": 0.0, "f1": 0.0,
@@ -187,7 +187,7 @@ def test_no_images_and_no_boxes() -> None:
 def test_froc_counts_box_free_images() -> None:
     truth = table([(0, 0, 1.0, (0, 0, 10, 10))], 4)
     found = table([(1, 0, 0.9, (0, 0, 9, 9)), (2, 0, 0.8, (0, 0, 9, 9)), (0, 0, 0.7, (0, 0, 10, 10))], 4)
-    matches = metrics.match(truth, found)
+    matches = matching.match(truth, found)
     assert metrics.sensitivity_at(matches, (0.25, 0.5, 1.0)).tolist() == [[0.0, 1.0, 1.0]]
     false_alarms, sensitivity, score = metrics.froc_curve(matches)
     assert (false_alarms.tolist(), sensitivity.tolist(), score.tolist()) == ([0.5], [1.0], [0.7])
@@ -196,17 +196,17 @@ def test_froc_counts_box_free_images() -> None:
 def test_a_second_prediction_on_a_found_box_is_a_false_alarm() -> None:
     truth = table([(0, 0, 1.0, (0, 0, 10, 10))], 1)
     found = table([(0, 0, 0.9, (0, 0, 10, 10)), (0, 0, 0.8, (0, 0, 10, 11))], 1)
-    assert metrics.counts(metrics.match(truth, found)) == metrics.Counts(1, 1, 0)
+    assert metrics.counts(matching.match(truth, found)) == metrics.Counts(1, 1, 0)
 
 
 def test_confusion_counts_swaps_misses_and_false_alarms() -> None:
     truth = table([(0, 0, 1.0, (0, 0, 10, 10)), (0, 1, 1.0, (50, 50, 60, 60))], 2)
     found = table([(0, 1, 0.9, (0, 0, 10, 10)), (1, 0, 0.5, (0, 0, 10, 10))], 2)
-    assert metrics.confusion(truth, found, n_classes=2).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    assert matching.confusion(truth, found, n_classes=2).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 
 def test_tables_over_different_images_are_refused() -> None:
     with pytest.raises(ValueError, match="truth has 1 images, predictions have 2"):
-        metrics.match(table([], 1), table([], 2))
+        matching.match(table([], 1), table([], 2))
     with pytest.raises(ValueError, match=r"expected image \(N,\)"):
         BoxTable(np.zeros(1, np.int64), np.zeros(2, np.int64), np.zeros(1), np.zeros((1, 4)), 1)

@@ -14,7 +14,7 @@ from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run, create_run
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.evaluate import evaluate, measure, read_metrics, show, write_evaluation

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xray_chest_detection.core import metrics
+from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import (
@@ -27,12 +27,12 @@ def test_every_point_equals_a_computation_of_its_own(make_scene) -> None:
     assert len(points) == len(CONFS) * len(IOUS) * 2
     for point in points[::7]:
         found = candidates.table(conf=point.conf, iou=point.iou, agnostic=point.agnostic)
-        per_class = metrics.match_classes(split.truth, found, n_classes=2, max_detections=300)
+        per_class = matching.match_classes(split.truth, found, n_classes=2, max_detections=300)
         map50 = np.mean([metrics.average_precision(matches)[0, 0] for matches in per_class])
         assert point.map50 == pytest.approx(map50)
         assert point.best_recall == pytest.approx(metrics.best_f1_point(per_class)[2])
         assert point.score == pytest.approx((point.map50 + point.best_recall) / 2)
-        assert point.recall == pytest.approx(metrics.counts(metrics.pool(per_class)).recall)
+        assert point.recall == pytest.approx(metrics.counts(matching.pool(per_class)).recall)
 
 
 def test_one_class_has_one_mode(make_scene) -> None:

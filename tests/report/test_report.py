@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.report.tables import markdown_table, with_interval

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE
 from xray_chest_detection.errors import DataError
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_chest_detection.core import metrics
+from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.intervals import RESAMPLES, patient_weights, percentile_interval
-from xray_chest_detection.core.metrics import COCO_IOUS, BoxTable, Matches
+from xray_chest_detection.core.matching import BoxTable, Matches
+from xray_chest_detection.core.metrics import COCO_IOUS
 from xray_chest_detection.core.model_card import Metric, Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
@@ -242,14 +243,14 @@ class _Records:
     @classmethod
     def make(cls, split: LabelledSplit, all_boxes: BoxTable, shown: BoxTable, candidates: Candidates) -> "_Records":
         n_classes = len(split.classes)
-        per_class = metrics.match_classes(split.truth, all_boxes, n_classes=n_classes, ious=_IOUS)
+        per_class = matching.match_classes(split.truth, all_boxes, n_classes=n_classes, ious=_IOUS)
         any_class = candidates.table(conf=FLOOR, iou=0.5, agnostic=True) if n_classes > 1 else all_boxes
         return cls(
             per_class,
-            metrics.match_classes(split.truth, shown, n_classes=n_classes),
-            metrics.pool([_only(matches, 0) for matches in per_class]),
-            metrics.match(split.truth.as_one_class(), any_class.as_one_class(), ious=(LOW_IOU,)),
-            metrics.confusion(split.truth, shown, n_classes=n_classes),
+            matching.match_classes(split.truth, shown, n_classes=n_classes),
+            matching.pool([_only(matches, 0) for matches in per_class]),
+            matching.match(split.truth.as_one_class(), any_class.as_one_class(), ious=(LOW_IOU,)),
+            matching.confusion(split.truth, shown, n_classes=n_classes),
         )
 
 

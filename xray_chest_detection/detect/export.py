@@ -204,7 +204,7 @@ def _partners(wanted: Detections, found: Detections) -> Iterator[tuple[int, np.n
 
 def _map50(candidates: Candidates, split: LabelledSplit, *, iou: float, agnostic: bool) -> float:
     found = candidates.table(conf=FLOOR, iou=iou, agnostic=agnostic)
-    per_class = metrics.match_classes(split.truth, found, n_classes=len(split.classes))
+    per_class = matching.match_classes(split.truth, found, n_classes=len(split.classes))
     values = np.array([metrics.average_precision(matches)[0, 0] for matches in per_class])
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 

@@ -20,7 +20,7 @@ from xray_chest_detection.core.files import atomic_path, sha256_of
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.manifest import FILE_NAME
-from xray_chest_detection.core.metrics import BoxTable
+from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run

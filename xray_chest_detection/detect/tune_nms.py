@@ -14,9 +14,9 @@ import yaml
 from pydantic import Field, ValidationError
 
 from xray_chest_detection.config.base import StrictModel
-from xray_chest_detection.core import metrics
+from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.files import sha256_of, write_text
-from xray_chest_detection.core.metrics import Matches
+from xray_chest_detection.core.matching import Matches
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.core.nms import MAX_DETECTIONS
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
@@ -128,7 +128,7 @@ def grid(
     for agnostic in (False, True) if len(split.classes) > 1 else (False,):
         for iou in ious:
             found = candidates.table(conf=min(confs), iou=iou, agnostic=agnostic)
-            per_class = metrics.match_classes(
+            per_class = matching.match_classes(
                 split.truth, found, n_classes=len(split.classes), ious=(MATCH_IOU,), max_detections=MAX_DETECTIONS
             )
             points += [_point(per_class, conf, iou, agnostic, objective) for conf in sorted(confs)]
@@ -176,7 +176,7 @@ def _point(per_class: Sequence[Matches], conf: float, iou: float, agnostic: bool
     precisions = np.concatenate([metrics.average_precision(matches)[0] for matches in shown])
     map50 = float(np.nanmean(precisions))
     _, _, best_recall = metrics.best_f1_point(shown)
-    total = metrics.counts(metrics.pool(shown))
+    total = metrics.counts(matching.pool(shown))
     f1 = total.f1 or 0.0
     return GridPoint(
         conf=conf,
