@@ -7,9 +7,10 @@ from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.model_card import read_card
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect import export as module
-from xray_chest_detection.detect.evaluate import evaluate, show, write_evaluation
+from xray_chest_detection.detect.evaluate import evaluate, show
 from xray_chest_detection.detect.export import Parity, export
 from xray_chest_detection.detect.predict import predict_split
+from xray_chest_detection.detect.results import write_evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import tune_nms
 from xray_chest_detection.errors import ModelError

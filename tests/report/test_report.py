@@ -13,8 +13,9 @@ from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.report.tables import markdown_table, with_interval
 
 pytest.importorskip("torch", reason="torch is not installed")
-from xray_chest_detection.detect.evaluate import Evaluation, measure
+from xray_chest_detection.detect.evaluate import measure
 from xray_chest_detection.detect.predict import Candidates
+from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.report import figures, training_figures
 from xray_chest_detection.report.tables import evaluation_markdown, evaluation_summary

@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     """Write `evaluation-<split>.{json,csv,md}` and figures into the run folder and print the table."""
     options = tyro.cli(Options, args=list(argv), prog="xray evaluate")
     run = open_trained_run(options.run)
-    from xray_chest_detection.detect.evaluate import evaluate, write_evaluation
+    from xray_chest_detection.detect.evaluate import evaluate
+    from xray_chest_detection.detect.results import write_evaluation
     from xray_chest_detection.report.figures import FOLDER, draw_evaluation
     from xray_chest_detection.report.tables import evaluation_markdown
 

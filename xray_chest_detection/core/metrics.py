@@ -1,8 +1,8 @@
 """How good detections are: average precision, operating points and FROC, from one record of who matched whom.
 
 `core.matching.match` is done once; everything here is arithmetic on its arrays. Every number takes optional image
-weights `(R, I)`, one row per resample of the images, so that a bootstrap by patient costs a matrix product and no second
-matching.
+weights `(R, I)`, one row per resample of the images, so that a bootstrap by patient costs a matrix product and no
+second matching.
 
 Source: average precision as in COCO (Lin et al. 2014, https://github.com/cocodataset/cocoapi, `cocoeval.py`).
 """

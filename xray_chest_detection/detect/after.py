@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xray_chest_detection.detect.evaluate import Evaluation, evaluate, write_evaluation
+from xray_chest_detection.detect.evaluate import evaluate
 from xray_chest_detection.detect.export import export
+from xray_chest_detection.detect.results import Evaluation, write_evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import GridPoint, tune_nms
 from xray_chest_detection.errors import XrayError

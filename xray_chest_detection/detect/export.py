@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from xray_chest_detection.core import boxes, metrics
+from xray_chest_detection.core import boxes, matching, metrics
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.files import atomic_path, sha256_of
 from xray_chest_detection.core.images import read_image
@@ -18,10 +18,10 @@ from xray_chest_detection.core.model_card import CARD_SUFFIX, ModelCard, write_c
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.card import make_card
-from xray_chest_detection.detect.evaluate import read_metrics
 from xray_chest_detection.detect.noise import quiet
 from xray_chest_detection.detect.onnx_half import store_weights_as_half
 from xray_chest_detection.detect.predict import Candidates, load_model, predict_split
+from xray_chest_detection.detect.results import read_metrics
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import read_thresholds
 from xray_chest_detection.errors import ModelError

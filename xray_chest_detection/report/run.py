@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from xray_chest_detection.detect.after import Report
-from xray_chest_detection.detect.evaluate import Evaluation
+from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.report.figures import FOLDER, draw_evaluation, draw_grid

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from xray_chest_detection.core.model_card import Metric
-from xray_chest_detection.detect.evaluate import Evaluation
+from xray_chest_detection.detect.results import Evaluation
 
 AT_POINT = " at the operating point"
 SUMMARY = ("mAP50", "mAP40", "mAP50-95", "sensitivity at 1 false positives per image, IoU 0.4")

@@ -1,0 +1,154 @@
+"""An evaluation as values and as files: JSON for programs, CSV for tables, Markdown for people."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.files import sha256_of, write_text
+from xray_chest_detection.core.model_card import Metric, Thresholds
+from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.tune_nms import read_thresholds
+from xray_chest_detection.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: average precision over all boxes, and what the operating point finds at IoU 0.5."""
+
+    name: str
+    n_boxes: int
+    ap50: float | None
+    ap50_low: float | None
+    ap50_high: float | None
+    ap40: float | None
+    ap50_95: float | None
+    found: int
+    false_alarms: int
+    missed: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What figures are drawn from.
+
+    Attributes:
+        split: Images and true boxes.
+        shown: What the operating point shows on each image.
+        pr_curves: Class name to precision `(101,)` at IoU 0.5.
+        froc: Name to false alarms per image and sensitivity, `(H,)` each, at IoU 0.4.
+        confusion: `(classes + 1, classes + 1)` at the operating point, rows true, last row and column background.
+    """
+
+    split: LabelledSplit
+    shown: tuple[Detections, ...]
+    pr_curves: dict[str, NDArray[np.float64]]
+    froc: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    confusion: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All numbers of a run on a split.
+
+    Attributes:
+        run: Name of the run.
+        split: Name of the split.
+        n_images: Images, box-free ones included.
+        n_patients: Patients.
+        n_boxes: True boxes.
+        thresholds: The operating point.
+        weights_sha256: Digest of the weights.
+        metrics: Every number with its interval.
+        per_class: One row per class.
+        resamples: Number of resamples behind the intervals; 0 without intervals.
+        evidence: What figures are drawn from.
+    """
+
+    run: str
+    split: str
+    n_images: int
+    n_patients: int
+    n_boxes: int
+    thresholds: Thresholds
+    weights_sha256: str
+    metrics: tuple[Metric, ...]
+    per_class: tuple[ClassRow, ...]
+    resamples: int
+    evidence: Evidence
+
+    def value(self, name: str) -> float | None:
+        """The value of a metric; None when it is undefined or not among them."""
+        return next((metric.value for metric in self.metrics if metric.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the evidence as plain values."""
+        return {
+            "run": self.run,
+            "split": self.split,
+            "n_images": self.n_images,
+            "n_patients": self.n_patients,
+            "n_boxes": self.n_boxes,
+            "thresholds": self.thresholds.model_dump(mode="json"),
+            "weights_sha256": self.weights_sha256,
+            "resamples": self.resamples,
+            "metrics": [metric.model_dump(mode="json") for metric in self.metrics],
+            "per_class": [vars(row) for row in self.per_class],
+            "froc": {
+                name: [[round(float(x), 4), round(float(y), 4)] for x, y in zip(*curve, strict=True)]
+                for name, curve in self.evidence.froc.items()
+            },
+            "confusion": self.evidence.confusion.tolist(),
+        }
+
+
+def evaluation_path(run: Run, split: str, suffix: str = ".json") -> Path:
+    """Where an evaluation is kept."""
+    return run.folder / f"evaluation-{split}{suffix}"
+
+
+def write_evaluation(run: Run, evaluation: Evaluation, markdown: str) -> list[Path]:
+    """Write the evaluation as JSON, as CSV (one row a metric) and as Markdown."""
+    paths = [evaluation_path(run, evaluation.split, suffix) for suffix in (".json", ".csv", ".md")]
+    write_text(paths[0], json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    write_text(paths[1], _csv(evaluation.metrics))
+    write_text(paths[2], markdown)
+    return paths
+
+
+def read_metrics(run: Run, split: str = "test") -> tuple[Metric, ...]:
+    """The numbers of a kept evaluation of the run's present weights and thresholds; none when there is no such one.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    path = evaluation_path(run, split)
+    if not path.is_file():
+        return ()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        thresholds = Thresholds.model_validate(content["thresholds"])
+        found = tuple(Metric.model_validate(row) for row in content["metrics"])
+        same = content["weights_sha256"] == sha256_of(run.weights) and thresholds == read_thresholds(run)
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"{path}: damaged; run `xray evaluate {run.folder} --split {split}` again") from None
+    return found if same else ()
+
+
+def _csv(rows: Sequence[Metric]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Metric.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump() for row in rows)
+    return text.getvalue()
