@@ -129,7 +129,6 @@ def test_boxes_over_the_border_are_cut_and_what_has_no_area_or_stands_twice_is_l
         "boxes_cut_at_border": 1,
         "boxes_without_area_left_out": 3,
         "duplicate_boxes_left_out": 1,
-        "box_list_ends_mid_line": 0,
     }
 
 
@@ -151,8 +150,11 @@ def test_a_wrong_line_of_the_box_list_is_named(boxes, line, message):
         boxes(BOX, line)
 
 
-def test_a_box_list_cut_within_its_last_line_is_counted(boxes):
-    assert boxes(BOX, BOX[:-1], end="")[1]["box_list_ends_mid_line"] == 1
+def test_a_table_cut_within_its_last_line_is_refused_even_when_the_rest_looks_whole(boxes, entries):
+    with pytest.raises(DataError, match=r"BBox_List_2017\.csv: the last line, 3, has no line end.*download it again"):
+        boxes(BOX, BOX[:-1], end="")
+    with pytest.raises(DataError, match=r"Data_Entry_2017\.csv: the last line, 2, has no line end"):
+        entries(ENTRY[:-1], end="")
 
 
 @pytest.mark.parametrize(

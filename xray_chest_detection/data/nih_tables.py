@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from xray_chest_detection.core import boxes
-from xray_chest_detection.data.raw_csv import ends_mid_line, pick_columns, read_raw_csv, require, to_numbers
+from xray_chest_detection.data.raw_csv import pick_columns, read_raw_csv, require, to_numbers
 from xray_chest_detection.errors import DataError
 
 REFERENCE_PX = 1024
@@ -75,9 +75,7 @@ def read_box_list(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     require(labels.notna(), table, f"unknown label (known: {', '.join(BOX_LABELS)})", path=path)
     annotations = pd.DataFrame({"image_id": table["file"].map(_stem), "class_name": labels})
     xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    kept, counts = _clip_and_clean(annotations, xyxy)
-    counts["box_list_ends_mid_line"] = int(ends_mid_line(path))
-    return kept, counts
+    return _clip_and_clean(annotations, xyxy)
 
 
 def read_entries(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -21,7 +21,7 @@ def read_raw_csv(path: Path) -> pd.DataFrame:
     the header is filled with ''. The index holds line numbers as an editor counts them, the header being line 1.
 
     Raises:
-        DataError: The file is missing, empty, truncated (gzip), or not a table.
+        DataError: The file is missing, empty, cut off, or not a table.
     """
     try:
         table = _read_text_columns(path)
@@ -31,6 +31,11 @@ def read_raw_csv(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read ({error}); download it again") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a CSV table ({str(error).strip()}); download it again") from None
+    if _ends_mid_line(path):
+        raise DataError(
+            f"{path}: the last line, {len(table) + 1}, has no line end, so the table may be cut off; "
+            "download it again, or end that line if you know that it is whole"
+        )
     table = table.fillna("").set_axis(pd.RangeIndex(2, 2 + len(table)), axis=0)
     table.columns = pd.Index([normal_name(name) for name in table.columns])
     table = table.apply(lambda column: column.str.strip())
@@ -39,18 +44,6 @@ def read_raw_csv(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: the table has no rows; download it again")
     kept: pd.DataFrame = table.loc[filled]
     return kept
-
-
-def ends_mid_line(path: Path) -> bool:
-    """Whether the last line lacks its line end, as it does when a plain file was cut; False for gzipped files."""
-    if path.suffix == ".gz":
-        return False
-    with path.open("rb") as stream:
-        stream.seek(0, 2)
-        if stream.tell() == 0:
-            return False
-        stream.seek(-1, 2)
-        return stream.read(1) not in (b"\n", b"\r")
 
 
 def normal_name(name: object) -> str:
@@ -104,6 +97,15 @@ def require(
         values = ",".join(str(value) for value in table.iloc[wrong[0]])
         more = f" ({len(wrong)} such lines)" if len(wrong) > 1 else ""
         raise DataError(f"{path}: line {table.index[wrong[0]]}: '{values}': {message}{more}")
+
+
+def _ends_mid_line(path: Path) -> bool:
+    """Whether the last line lacks its line end; a number cut in two is still a number. Not asked of gzipped files."""
+    if path.suffix == ".gz":
+        return False
+    with path.open("rb") as stream:
+        stream.seek(-1, 2)
+        return stream.read(1) not in (b"\n", b"\r")
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:
