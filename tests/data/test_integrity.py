@@ -271,3 +271,24 @@ def test_real_films_of_different_people_do_not_collide_and_copies_are_found(pack
     picked = list(range(0, 300, 30))
     copies = [copy(films[index]) for index, copy in zip(picked, COPIES.values(), strict=True)]
     assert pairs_of([*films, *copies]) == {(index, 300 + place) for place, index in enumerate(picked)}
+
+
+def test_pictures_in_sub_folders_are_checked_because_training_reads_them(dataset):
+    (dataset / "images" / "train" / "more").mkdir()
+    shutil.copy(dataset / "images" / "test" / "test0.png", dataset / "images" / "train" / "more" / "leak.png")
+    problems = found(dataset)
+    assert problems["same pixels in two splits"][0] == "error"
+    assert problems["image without label file"] == ("error", 1, "images/train/more/leak.png")
+
+
+def test_a_description_that_names_other_folders_is_an_error(dataset):
+    (dataset / "data.yaml").write_text(
+        "path: /elsewhere\ntrain: images/train\nval: images/test\nnames: [Mass, Effusion]\n"
+    )
+    assert found(dataset)["data.yaml names other folders"] == ("error", 2, "val: images/test")
+
+
+def test_a_folder_with_the_name_of_a_label_file_is_no_label_file(dataset):
+    (dataset / "labels" / "train" / "train1.txt").unlink()
+    (dataset / "labels" / "train" / "train1.txt").mkdir()
+    assert found(dataset)["image without label file"] == ("error", 1, "images/train/train1.png")

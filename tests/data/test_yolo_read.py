@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xray_chest_detection.data.yolo_read import read_classes, read_labelled_split
+from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.errors import DataError
 
 
@@ -70,8 +70,8 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     with pytest.raises(DataError, match=r"index.csv: no column 'patient_id'"):
         read_labelled_split(folder, "val")
     (folder / "data.yaml").write_text("names: 3\n")
-    with pytest.raises(DataError, match=r"data.yaml: names must map"):
-        read_classes(folder)
+    with pytest.raises(DataError, match=r"data.yaml: names must be numbered"):
+        read_labelled_split(folder, "val")
     (folder / "data.yaml").unlink()
-    with pytest.raises(DataError, match=r"no data set here; build the data set again"):
-        read_classes(folder)
+    with pytest.raises(DataError, match=r"data.yaml: cannot be read .*; build it with data_prep.build_yolo"):
+        read_labelled_split(folder, "val")

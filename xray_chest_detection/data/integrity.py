@@ -18,7 +18,7 @@ from xray_chest_detection.data.duplicates import near_duplicates, thumbnail
 from xray_chest_detection.data.image_files import IMAGE_SUFFIXES
 from xray_chest_detection.data.label_files import LabelFiles, read_labels
 from xray_chest_detection.data.splits import shared_patients
-from xray_chest_detection.data.yolo import read_classes, read_index
+from xray_chest_detection.data.yolo import foreign_folders, read_classes, read_index
 from xray_chest_detection.errors import DataError, ImageError
 
 Severity = Literal["info", "warning", "error"]
@@ -84,6 +84,7 @@ def verify_dataset(folder: Path, *, progress: Progress | None = None) -> Report:
     index_checks, patients = _index_checks(folder, images)
     pictures, unreadable = _read_pictures(folder, images, patients, progress)
     checks = (
+        _check("data.yaml names other folders", "error", foreign_folders(folder)),
         *_file_checks(folder, images, labels),
         _check("unreadable image", "error", unreadable),
         *_label_checks(found),
@@ -115,9 +116,10 @@ def _check(name: str, severity: Severity, places: Sequence[str]) -> Check:
 
 
 def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
+    """Files of these kinds in a folder and, since ultralytics looks there too, in its sub-folders."""
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file()
+    )
 
 
 def _file_checks(folder: Path, images: Mapping[str, list[Path]], labels: Mapping[str, list[Path]]) -> list[Check]:

@@ -75,18 +75,24 @@ def read_classes(folder: Path) -> tuple[str, ...]:
         DataError: There is no `data.yaml`, or it has no names numbered from 0.
     """
     path = folder / DATA_FILE
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); build it with data_prep.build_yolo") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise DataError(f"{path}: not valid YAML; build the data set again with data_prep.build_yolo") from None
-    names = content.get("names") if isinstance(content, dict) else None
+    names = _read_description(path).get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names or sorted(names, key=str) != sorted(range(len(names)), key=str):
         raise DataError(f"{path}: names must be numbered 0, 1, 2, ...; build it again with data_prep.build_yolo")
     return tuple(str(names[index]) for index in range(len(names)))
+
+
+def foreign_folders(folder: Path) -> list[str]:
+    """Entries of `data.yaml` that make ultralytics read other images than the ones of the split they stand for.
+
+    Raises:
+        DataError: There is no `data.yaml`, or it is not YAML.
+    """
+    content = _read_description(folder / DATA_FILE)
+    expected = {split: f"images/{split}" for split in SPLITS}
+    wrong = [f"{split}: {content[split]}" for split in SPLITS if content.get(split, expected[split]) != expected[split]]
+    return [*wrong, f"path: {content['path']}"] if "path" in content else wrong
 
 
 def read_index(folder: Path) -> pd.DataFrame:
@@ -129,6 +135,17 @@ def label_lines(labels: pd.DataFrame, width_px: float, height_px: float) -> str:
         f"{class_id} {' '.join(f'{value:.6f}' for value in row)}\n"
         for class_id, row in zip(labels["class_id"], cxcywhn, strict=True)
     )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """The content of a `data.yaml`; empty when it is no mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); build it with data_prep.build_yolo") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise DataError(f"{path}: not valid YAML; build the data set again with data_prep.build_yolo") from None
+    return content if isinstance(content, dict) else {}
 
 
 def _place_image(

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import yaml
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE
+from xray_chest_detection.data.yolo import INDEX_FILE, read_classes, read_index
 from xray_chest_detection.errors import DataError
 
 _CURE = "build the data set again with `python -m data_prep.build_yolo`"
@@ -56,7 +54,7 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
     if split not in SPLITS:
         raise DataError(f"{folder}: no split '{split}' (known: {', '.join(SPLITS)})")
     classes = read_classes(folder)
-    index = _read_index(folder)
+    index = read_index(folder)
     rows = index[index["split"] == split].sort_values("image_id")
     if rows.empty:
         raise DataError(f"{folder / INDEX_FILE}: the split '{split}' has no images; {_CURE}")
@@ -66,36 +64,6 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
     labels = [folder / "labels" / split / f"{name}.txt" for name in rows["image_id"]]
     truth = _read_truth(labels, sizes, n_classes=len(classes))
     return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, sizes, truth)
-
-
-def read_classes(folder: Path) -> tuple[str, ...]:
-    """Class names of a data set, by class id.
-
-    Raises:
-        DataError: There is no data set, or its description is damaged.
-    """
-    path = folder / DATA_FILE
-    try:
-        names = yaml.safe_load(path.read_text(encoding="utf-8"))["names"]
-        return tuple(str(names[i]) for i in range(len(names)))
-    except FileNotFoundError:
-        raise DataError(f"{folder}: no data set here; {_CURE}") from None
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        raise DataError(f"{path}: names must map 0, 1, ... to class names; {_CURE}") from None
-
-
-def _read_index(folder: Path) -> pd.DataFrame:
-    path = folder / INDEX_FILE
-    try:
-        index = pd.read_csv(path, dtype=str)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_CURE}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
-        raise DataError(f"{path}: not a CSV table; {_CURE}") from None
-    absent = [name for name in ("image_id", "patient_id", "source", "split", "file") if name not in index.columns]
-    if absent:
-        raise DataError(f"{path}: no column '{absent[0]}'; {_CURE}")
-    return index
 
 
 def _read_truth(paths: Sequence[Path], sizes: Sequence[tuple[int, int]], *, n_classes: int) -> BoxTable:
