@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from xray_chest_detection.config.base import read_config, validate
 from xray_chest_detection.config.data import SPLITS, NihConfig, SplitConfig
 from xray_chest_detection.core.files import sha256_of
+from xray_chest_detection.core.manifest import FILE_NAME, Manifest, hash_inputs, write_manifest
 from xray_chest_detection.data.nih import read_nih
 from xray_chest_detection.data.splits import (
     SPLIT_FILE,
@@ -254,3 +255,23 @@ def test_missing_values_of_float_columns_do_not_reach_a_split():
     split = rows(("a", np.nan, "nih", "train"))
     with pytest.raises(DataError, match="a value is missing in 'a,,nih,train'"):
         check_split(split, place="split")
+
+
+def test_a_split_changed_by_hand_is_refused_until_its_manifest_is_gone(tmp_path):
+    write_split(tmp_path, rows(("a", "1", "nih", "train"), ("b", "2", "nih", "test")))
+    path = tmp_path / SPLIT_FILE
+    write_manifest(tmp_path, Manifest(step="data_prep.split", config={}, outputs=hash_inputs(path)))
+    assert len(read_split(tmp_path)) == 2
+    path.write_text(path.read_text().replace("nih,test", "nih,train"))
+    with pytest.raises(
+        DataError, match=r"split\.csv: was changed after data_prep\.split wrote it .*; restore it, or remove"
+    ):
+        read_split(tmp_path)
+    (tmp_path / FILE_NAME).unlink()
+    assert set(read_split(tmp_path)["split"]) == {"train"}
+
+
+def test_a_new_split_does_not_keep_the_manifest_of_an_older_one(tmp_path):
+    write_manifest(tmp_path, Manifest(step="data_prep.split", config={}, outputs={SPLIT_FILE: "0" * 64}))
+    write_split(tmp_path, rows(("a", "1", "nih", "train")))
+    assert len(read_split(tmp_path)) == 1

@@ -9,8 +9,8 @@ import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
 from xray_chest_detection.config.data import SPLITS, SplitConfig
-from xray_chest_detection.core.files import atomic_path
-from xray_chest_detection.core.manifest import hash_inputs
+from xray_chest_detection.core.files import atomic_path, sha256_of
+from xray_chest_detection.core.manifest import FILE_NAME, hash_inputs, read_manifest
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE
 from xray_chest_detection.errors import DataError
 
@@ -133,7 +133,7 @@ def read_split(folder: Path) -> pd.DataFrame:
     """Read and check the split of a folder.
 
     Raises:
-        DataError: It is missing, damaged, or has a patient in two parts.
+        DataError: It is missing, damaged, has a patient in two parts, or is not the file its manifest was written for.
     """
     path = folder / SPLIT_FILE
     try:
@@ -145,14 +145,16 @@ def read_split(folder: Path) -> pd.DataFrame:
             f"{path}: not a CSV table ({error}); make the split again with data_prep.split --overwrite"
         ) from None
     check_split(split, place=str(path))
+    _check_unchanged(path)
     return split
 
 
 def write_split(folder: Path, split: pd.DataFrame) -> None:
-    """Check a split and write it, whole or not at all."""
+    """Check a split and write it, whole or not at all; the manifest of an older one goes."""
     check_split(split, place=str(folder))
     with atomic_path(folder / SPLIT_FILE) as temporary:
         split[COLUMNS].to_csv(temporary, index=False)
+        (folder / FILE_NAME).unlink(missing_ok=True)
 
 
 def split_counts(split: pd.DataFrame, annotations: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -169,6 +171,18 @@ def split_counts(split: pd.DataFrame, annotations: pd.DataFrame) -> dict[str, di
             "boxes": sum(classes.values()),
         } | {str(label): count for label, count in classes.items()}
     return counts
+
+
+def _check_unchanged(path: Path) -> None:
+    """A patient who is moved by hand, with all images, breaks no other rule, and a model is tested on its training."""
+    if not (path.parent / FILE_NAME).is_file():
+        return
+    digest = read_manifest(path.parent).outputs.get(SPLIT_FILE)
+    if digest is not None and digest != sha256_of(path):
+        raise DataError(
+            f"{path}: was changed after data_prep.split wrote it (sha256 differs from {FILE_NAME}); restore it, or "
+            f"remove {FILE_NAME} if the change is meant and no model was trained on the old split"
+        )
 
 
 def _patient_classes(images: pd.DataFrame, annotations: pd.DataFrame) -> pd.DataFrame:
