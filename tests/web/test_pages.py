@@ -1,14 +1,18 @@
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.demo import DemoConfig
+from xray_chest_detection.errors import ConfigError
+from xray_chest_detection.web.app import serve
 from xray_chest_detection.web.gallery import humanise
 from xray_chest_detection.web.uploads import clean_name
 
@@ -135,3 +139,14 @@ def test_gunicorn_reads_its_settings_and_writes_nothing(tmp_path: Path) -> None:
     assert "8123" in settings["bind"]
     assert settings.get("control_socket_disable", "True") == "True"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_one_line_with_the_cure(app: Flask) -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ConfigError, match=rf"^127\.0\.0\.1:{port}: cannot serve here \(Address already in use\); give another"
+        ):
+            serve(app, DemoConfig(port=port), say=said.append)
+    assert said == []

@@ -1,6 +1,7 @@
 """The application factory and the local server."""
 
 import logging
+import socket
 import traceback
 from collections.abc import Callable
 from io import BytesIO
@@ -14,7 +15,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from xray_chest_detection.config.demo import MIB, DemoConfig
-from xray_chest_detection.errors import ImageError
+from xray_chest_detection.errors import ConfigError, ImageError
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.web import api, pages, problems
 from xray_chest_detection.web.gallery import Gallery
@@ -94,15 +95,28 @@ def serve(app: Flask, config: DemoConfig, *, say: Callable[[str], object]) -> No
         app: The demo.
         config: Host and port.
         say: Takes the lines meant for the person at the terminal.
+
+    Raises:
+        ConfigError: The address cannot be used, for example because another program has the port.
     """
     hub: ModelHub = app.extensions["models"]
-    for name, message in hub.errors().items():
-        say(f"model {name} is not served: {message}")
-    say(f"{len(hub.cards())} of {len(config.models)} models loaded")
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server(config.host, config.port, app, threaded=True)
-    say(f"Serving on http://{config.host}:{config.port} (Ctrl-C ends it)")
-    server.serve_forever()
+    with _listen(config.host, config.port) as listening:
+        for name, message in hub.errors().items():
+            say(f"model {name} is not served: {message}")
+        say(f"{len(hub.cards())} of {len(config.models)} models loaded")
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        server = make_server(config.host, config.port, app, threaded=True, fd=listening.fileno())
+        say(f"Serving on http://{config.host}:{config.port} (Ctrl-C ends it)")
+        server.serve_forever()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket of the server; werkzeug would print two lines and leave when there is none to be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise ConfigError(f"{host}:{port}: cannot serve here ({reason}); give another --port or --host") from None
 
 
 def _secure(response: Response) -> Response:
