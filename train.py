@@ -6,15 +6,14 @@ from pathlib import Path
 
 from xray_chest_detection.cli.dependencies import missing_package
 from xray_chest_detection.cli.errors import exit_on_error
-from xray_chest_detection.cli.progress import bar
 from xray_chest_detection.config.base import from_command_line
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.detect.runs import open_run
 from xray_chest_detection.detect.tracking import make_tracker
 
 
-def main() -> None:
-    """Read the configuration, train, run the steps after training, print the result table."""
+def main() -> int:
+    """Read the configuration, train, run the steps after training, print the result table; 1 when a step failed."""
     arguments = sys.argv[1:]
     folder = Path(arguments[1]) if arguments[:1] == ["--resume"] and len(arguments) == 2 else None
     if folder is None:
@@ -22,6 +21,7 @@ def main() -> None:
     else:
         config = open_run(folder).config
     tracker = make_tracker(config.comet)  # before torch is imported
+    from xray_chest_detection.cli.progress import bar
     from xray_chest_detection.detect.after import finish_run
     from xray_chest_detection.detect.train import resume, train
     from xray_chest_detection.report.run import run_report
@@ -30,7 +30,11 @@ def main() -> None:
         print(tracker.note)
     try:
         run = train(config, tracker) if folder is None else resume(folder, tracker)
-        print(finish_run(run, run_report(), progress=partial(bar, title="after training")))
+        outcome = finish_run(run, run_report(), progress=partial(bar, title="after training"))
+        print(outcome.text)
+        for error in outcome.errors:
+            print(f"error: {error}", file=sys.stderr)
+        return 1 if outcome.errors else 0
     finally:
         tracker.finish()
 
@@ -38,6 +42,6 @@ def main() -> None:
 if __name__ == "__main__":
     with exit_on_error():
         try:
-            main()
+            raise SystemExit(main())
         except ModuleNotFoundError as error:
             raise (missing_package(error, command="train.py") or error) from None

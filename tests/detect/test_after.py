@@ -24,11 +24,12 @@ def test_a_step_that_fails_does_not_stop_the_others(random_run: Run, monkeypatch
         raise DataError("the disk is full; free some space")
 
     monkeypatch.setattr(after, "evaluate", fail)
-    lines = finish_run(random_run, silent_report()).splitlines()
+    outcome = finish_run(random_run, silent_report())
+    lines = outcome.text.splitlines()
     assert lines[0] == f"trained {random_run.folder}"
     assert lines[1].startswith("thresholds from 5 validation images: score from")
-    assert lines[2] == "error: evaluate: the disk is full; free some space"
-    assert lines[3].startswith("wrote ")
+    assert outcome.errors == ("evaluate: the disk is full; free some space",)
+    assert lines[2].startswith("wrote ")
     assert random_run.config.after.checkpoints.joinpath("tiny.onnx").is_file()
 
 
@@ -38,4 +39,4 @@ def test_steps_that_are_off_are_left_out(tmp_path, dataset, make_config, make_we
     off = {"tune_nms": False, "evaluate": False, "export": False}
     run = create_run(make_config(tmp_path, dataset, after=off))
     make_weights(run.best)
-    assert finish_run(run, silent_report()) == f"trained {run.folder}"
+    assert finish_run(run, silent_report()) == (f"trained {run.folder}", ())

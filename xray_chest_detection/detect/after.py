@@ -30,26 +30,29 @@ class Report(NamedTuple):
     summary: Callable[[Evaluation], str]
 
 
-def finish_run(run: Run, report: Report, *, progress: Progress | None = None) -> str:
-    """Run the steps the configuration asks for. A step that fails gives its message and does not stop the others.
+class Outcome(NamedTuple):
+    """What the steps said, one paragraph each, and a message for every step that failed."""
 
-    Returns:
-        The result table as text, one paragraph a step.
-    """
+    text: str
+    errors: tuple[str, ...]
+
+
+def finish_run(run: Run, report: Report, *, progress: Progress | None = None) -> Outcome:
+    """Run the steps the configuration asks for. A step that fails gives its message and does not stop the others."""
     wanted = run.config.after
     steps: list[tuple[str, bool, Callable[[], str]]] = [
         ("tune-nms", wanted.tune_nms, lambda: _tune(run, report, progress)),
         ("evaluate", wanted.evaluate, lambda: _evaluate(run, report, progress)),
         ("export", wanted.export, lambda: _export(run, progress)),
     ]
-    lines = [f"trained {run.folder}"]
+    lines, errors = [f"trained {run.folder}"], []
     for name, is_wanted, step in steps:
         if is_wanted:
             try:
                 lines.append(step())
             except XrayError as error:
-                lines.append(f"error: {name}: {error}")
-    return "\n".join(lines)
+                errors.append(f"{name}: {error}")
+    return Outcome("\n".join(lines), tuple(errors))
 
 
 def _tune(run: Run, report: Report, progress: Progress | None) -> str:

@@ -91,18 +91,29 @@ def cache_path(run: Run, split: LabelledSplit) -> Path:
     return run.folder / FOLDER / f"{split.name}-{key}.npz"
 
 
+def read_checkpoint(weights: Path) -> Any:  # noqa: ANN401 -- a model of ultralytics
+    """The model in a checkpoint, as it was saved.
+
+    Raises:
+        ModelError: The file is not a checkpoint of ultralytics, or only a part of one.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    try:
+        return load_checkpoint(weights)[0]
+    except Exception as error:  # pickle, zip and attribute errors of every kind
+        raise ModelError(
+            f"{weights}: not weights of ultralytics, or damaged ({_one_line(error)}); give another file, or train again"
+        ) from None
+
+
 def load_model(weights: Path, *, classes: Sequence[str], device: str | None = None) -> torch.nn.Module:
     """A checkpoint of ultralytics, fused and ready to predict.
 
     Raises:
         ModelError: The file is not such a checkpoint, or it was trained on other classes.
     """
-    from ultralytics.nn.tasks import load_checkpoint
-
-    try:
-        model, _ = load_checkpoint(weights)
-    except Exception as error:  # pickle, zip and attribute errors of every kind
-        raise ModelError(f"{weights}: not weights of ultralytics ({_one_line(error)}); train again") from None
+    model = read_checkpoint(weights)
     names = tuple(str(model.names[i]) for i in sorted(model.names))
     if names != tuple(classes):
         raise ModelError(

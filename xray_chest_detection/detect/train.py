@@ -17,6 +17,7 @@ from xray_chest_detection.core.manifest import (
 )
 from xray_chest_detection.data.yolo import DATA_FILE
 from xray_chest_detection.detect.noise import progress_only
+from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import Run, create_run, open_run
 from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.trainer import XrayTrainer
@@ -37,7 +38,7 @@ def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
     Raises:
         ConfigError: There is no such device.
         DataError: The data set is missing.
-        ModelError: The weights are missing, the run exists, or the training failed.
+        ModelError: The weights are missing or damaged, the run exists, or the training failed.
     """
     _require_data(config)
     choose_device(config.device)
@@ -143,7 +144,9 @@ def _start(config: DetectConfig) -> dict[str, Any]:
     """Where a training starts: a weights file, or an architecture with random weights."""
     if is_architecture(config.weights):
         return {"model": config.weights, "pretrained": False}
-    return {"model": str(resolve_weights(config.weights))}
+    weights = resolve_weights(config.weights)
+    read_checkpoint(weights)  # before a run folder is made that could never be resumed
+    return {"model": str(weights)}
 
 
 def _train(run: Run, start: dict[str, Any], *, tracker: Tracker | None) -> Run:
