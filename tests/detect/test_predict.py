@@ -7,7 +7,7 @@ from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect import predict
 from xray_chest_detection.detect.predict import cache_path, load_model, predict_split
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.errors import ModelError
+from xray_chest_detection.errors import ConfigError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -69,3 +69,9 @@ def test_a_file_that_is_no_checkpoint_is_refused(random_run: Run) -> None:
     random_run.best.write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match=r"best.pt: not weights of ultralytics"):
         load_model(random_run.best, classes=("Disc", "Bar"))
+
+
+@pytest.mark.parametrize("device", ["99", "0,1", "cuda:99", "nonsense"])
+def test_a_device_that_is_not_there_is_refused(random_run: Run, device: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^device: '{device}' cannot be used \(.*\); try --device cpu$"):
+        load_model(random_run.best, classes=("Disc", "Bar"), device=device)

@@ -24,7 +24,7 @@ from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.errors import DataError, ModelError
+from xray_chest_detection.errors import ConfigError, DataError, ModelError
 from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
 
 FOLDER = "predictions"
@@ -67,6 +67,7 @@ def predict_split(
         progress: Wraps the images when they have to be predicted.
 
     Raises:
+        ConfigError: There is no such device.
         ModelError: The weights cannot be read or do not fit the classes of the data.
         ImageError: An image cannot be read.
     """
@@ -111,6 +112,7 @@ def load_model(weights: Path, *, classes: Sequence[str], device: str | None = No
     """A checkpoint of ultralytics, fused and ready to predict.
 
     Raises:
+        ConfigError: There is no such device.
         ModelError: The file is not such a checkpoint, or it was trained on other classes.
     """
     model = read_checkpoint(weights)
@@ -120,9 +122,8 @@ def load_model(weights: Path, *, classes: Sequence[str], device: str | None = No
             f"{weights}: trained on {len(names)} classes ({', '.join(names)}), "
             f"the data set has {len(classes)} ({', '.join(classes)}); use the data set it was trained on"
         )
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    fused: torch.nn.Module = model.fuse(verbose=False).float().eval().to(chosen)
-    return fused
+    fused: torch.nn.Module = model.fuse(verbose=False).float().eval()
+    return _to_device(fused, device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def head_of(model: torch.nn.Module, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -143,6 +144,14 @@ def head_of(model: torch.nn.Module, squares: Sequence[NDArray[np.uint8]]) -> NDA
             f"the model gives {tuple(head.shape)}, expected (B, {expected}, N); use a YOLOv8-like detector"
         )
     return np.asarray(head.float().cpu().numpy(), np.float32)
+
+
+def _to_device(model: torch.nn.Module, device: str) -> torch.nn.Module:
+    """Move a model to a device, named as torch does it (`cuda:0`) or as `train.py` does it (`0`)."""
+    try:
+        return model.to(f"cuda:{device}" if device.isdecimal() else device)
+    except (RuntimeError, AssertionError) as error:  # torch knows devices it was built without
+        raise ConfigError(f"device: '{device}' cannot be used ({_one_line(error)}); try --device cpu") from None
 
 
 def _predict(model: torch.nn.Module, paths: Iterable[Path], *, size_px: int) -> Iterator[Detections]:
