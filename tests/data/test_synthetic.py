@@ -362,7 +362,7 @@ class TestWriting:
         with pytest.raises(DataError, match="is a file; give a folder"):
             write_dataset(written[0], tmp_path / "file")
 
-    def test_an_interrupted_run_leaves_no_half_file_and_can_be_repeated(self, written, tmp_path, monkeypatch):
+    def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(self, written, tmp_path, monkeypatch):
         config, out, _ = written
         saved = []
 
@@ -377,7 +377,7 @@ class TestWriting:
             with pytest.raises(KeyboardInterrupt):
                 write_dataset(config, tmp_path)
         left = sorted(p.name for p in tmp_path.rglob("*") if p.is_file())
-        assert left == ["00000001_000.png", "SYNTHETIC.txt"]
+        assert left == []
         write_dataset(config.model_copy(update={"overwrite": True}), tmp_path)
         assert (tmp_path / "nih/BBox_List_2017.csv").read_bytes() == (out / "nih/BBox_List_2017.csv").read_bytes()
         assert (tmp_path / "manifest.json").is_file()

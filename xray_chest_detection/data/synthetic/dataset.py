@@ -1,6 +1,5 @@
 """Writes the synthetic data set: both public formats and a manifest under one folder."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from tqdm import tqdm
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.manifest import FILE_NAME, Manifest, hash_inputs, versions_of, write_manifest
+from xray_chest_detection.data.folders import new_folder
 from xray_chest_detection.data.synthetic import nih_format, vinbigdata_format
 from xray_chest_detection.errors import DataError
 
@@ -22,13 +22,18 @@ _OURS = ("nih", "vinbigdata", FILE_NAME, MARKER_NAME)
 def write_dataset(config: SampleConfig, out: Path) -> Manifest:
     """Draw the data set and write it under `out`: `nih/`, `vinbigdata/`, and last of all the manifest.
 
-    Every file is written whole or not at all; the tables come after their images, so an interrupted run leaves images
-    without a table and no manifest. The same configuration gives the same pixels and tables.
+    The folder appears when it is complete and replaces an older set; an interrupted run leaves what was there before.
+    The same configuration gives the same pixels and tables.
 
     Raises:
         DataError: `out` is not empty and must not be overwritten, or cannot be written.
     """
-    _clear(out, overwrite=config.overwrite)
+    _check_may_replace(out, overwrite=config.overwrite)
+    with new_folder(out, marker=MARKER_NAME) as folder:
+        return _write_all(config, folder)
+
+
+def _write_all(config: SampleConfig, out: Path) -> Manifest:
     write_text(out / MARKER_NAME, _MARKER)
     counts = {"nih": _write_nih(config, out / "nih"), "vinbigdata": _write_vinbigdata(config, out / "vinbigdata")}
     tables = ("nih/BBox_List_2017.csv", "nih/Data_Entry_2017.csv", "vinbigdata/train.csv", "vinbigdata/truth.csv")
@@ -44,8 +49,8 @@ def write_dataset(config: SampleConfig, out: Path) -> Manifest:
     return manifest
 
 
-def _clear(out: Path, *, overwrite: bool) -> None:
-    """Make room, but delete only what carries this step's marker: `out` may hold somebody's real data."""
+def _check_may_replace(out: Path, *, overwrite: bool) -> None:
+    """Only what carries this step's marker is replaced: `out` may hold somebody's real data."""
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file; give a folder for the synthetic data set")
     if not out.exists() or not any(out.iterdir()):
@@ -58,9 +63,6 @@ def _clear(out: Path, *, overwrite: bool) -> None:
         raise DataError(
             f"{out}: not a synthetic data set (found {found}), so it is not overwritten; give an empty folder"
         )
-    (out / FILE_NAME).unlink(missing_ok=True)
-    for name in ("nih", "vinbigdata"):
-        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _write_nih(config: SampleConfig, folder: Path) -> dict[str, int]:
