@@ -26,7 +26,7 @@ _SOURCES = {
         "rules of the competition: non-commercial research",
     ),
 }
-_SYNTHETIC = ("synthetic radiographs", "drawn by data_prep.sample of this project", "AGPL-3.0-only")
+_SYNTHETIC = ("synthetic radiographs", "drawn by data_prep.sample of this project", "CC0-1.0")
 
 
 def make_card(
