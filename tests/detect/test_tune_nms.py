@@ -40,6 +40,18 @@ def test_one_class_has_one_mode(make_scene) -> None:
     assert {point.agnostic for point in grid(candidates, split)} == {False}
 
 
+def test_suppression_is_chosen_by_ranking_and_the_threshold_by_f1(make_scene) -> None:
+    split, candidates = make_scene()
+    points = grid(candidates, split, objective="map_then_f1")
+    best = choose(points, objective="map_then_f1")
+    lowest = [point for point in points if point.conf == min(CONFS)]
+    assert max(point.map50 for point in lowest) == next(
+        point.map50 for point in lowest if (point.iou, point.agnostic) == (best.iou, best.agnostic)
+    )
+    alike = [point for point in points if (point.iou, point.agnostic) == (best.iou, best.agnostic)]
+    assert best.f1 == max(point.f1 for point in alike)
+
+
 def test_f1_objective_scores_the_shown_boxes(make_scene) -> None:
     split, candidates = make_scene()
     assert all(point.score == point.f1 for point in grid(candidates, split, objective="f1"))
@@ -58,16 +70,19 @@ def test_of_equal_points_the_quieter_one_is_chosen() -> None:
     assert choose(points) is points[2]
 
 
-def test_csv_is_ordered_by_score(make_scene) -> None:
+def test_csv_has_every_point_in_order(make_scene) -> None:
     split, candidates = make_scene()
-    lines = grid_csv(grid(candidates, split)).splitlines()
-    scores = [float(line.split(",")[-1]) for line in lines[1:]]
+    points = grid(candidates, split)
+    lines = grid_csv(points).splitlines()
     assert lines[0].startswith("conf,iou,agnostic,map50")
-    assert scores == sorted(scores, reverse=True)
+    assert [float(line.split(",")[-1]) for line in lines[1:]] == [round(point.score, 5) for point in points]
 
 
 def test_thresholds_are_written_and_read(random_run: Run) -> None:
     tuned, points = tune_nms(random_run, device="cpu")
+    scores = [point.score for point in points[1:]]
+    assert points[0].score == max(point.score for point in points)
+    assert scores == sorted(scores, reverse=True)
     best = choose(points)
     assert read_thresholds(random_run) == tuned.thresholds
     assert (tuned.thresholds.conf, tuned.thresholds.iou) == (best.conf, best.iou)

@@ -82,7 +82,7 @@ class AfterConfig(StrictModel):
     tune_nms: bool = True
     evaluate: bool = True
     export: bool = True
-    objective: Literal["recall_map", "f1"] = "recall_map"
+    objective: Literal["recall_map", "f1", "map_then_f1"] = "recall_map"
     precision: Literal["fp16", "fp32"] = "fp16"
     checkpoints: Path = Path("checkpoints")
 

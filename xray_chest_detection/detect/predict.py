@@ -23,7 +23,7 @@ from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.runs import Run, require_same_split
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
 from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
 
@@ -68,9 +68,11 @@ def predict_split(
 
     Raises:
         ConfigError: There is no such device.
+        DataError: The data set was built again from another split.
         ModelError: The weights cannot be read or do not fit the classes of the data.
         ImageError: An image cannot be read.
     """
+    require_same_split(run)
     path = cache_path(run, split)
     cached = _read(path)
     if cached is not None and cached.image_id == split.image_id:

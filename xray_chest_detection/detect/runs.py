@@ -12,10 +12,11 @@ import yaml
 from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core.files import write_text
-from xray_chest_detection.core.manifest import FILE_NAME
-from xray_chest_detection.errors import ModelError
+from xray_chest_detection.core.manifest import FILE_NAME, read_manifest
+from xray_chest_detection.errors import DataError, ModelError
 
 CONFIG_FILE = "config.yaml"
+SPLIT_INPUT = "data/split.csv"  # its name among the inputs of a run's manifest
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,29 @@ def open_trained_run(folder: Path) -> Run:
     if not run.weights.is_file():
         raise ModelError(f"{run.weights}: no weights yet; finish the training with `python train.py --resume {folder}`")
     return run
+
+
+def require_same_split(run: Run) -> None:
+    """Make sure that a run's data set still is a view of the split the run was trained on.
+
+    Raises:
+        DataError: It was built again from another split, so that test patients may have been trained on.
+    """
+    trained_on = read_manifest(run.folder).inputs.get(SPLIT_INPUT) if run.finished else None
+    if trained_on is not None and trained_on != split_digest(run.config.data):
+        raise DataError(
+            f"{run.config.data}: was built again from another split than {run.folder} was trained on, so its test "
+            "patients may have been trained on; build it from the old split, or train again"
+        )
+
+
+def split_digest(data: Path) -> str | None:
+    """The sha256 of the split a data set is a view of; None when its manifest does not say.
+
+    Raises:
+        DataError: The data set has no manifest.
+    """
+    return read_manifest(data).inputs.get("split.csv")
 
 
 def create_run(config: DetectConfig) -> Run:

@@ -18,7 +18,7 @@ from xray_chest_detection.core.manifest import (
 from xray_chest_detection.data.yolo import DATA_FILE
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
-from xray_chest_detection.detect.runs import Run, create_run, open_run
+from xray_chest_detection.detect.runs import SPLIT_INPUT, Run, create_run, open_run, split_digest
 from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.trainer import XrayTrainer
 from xray_chest_detection.detect.weights import is_architecture, resolve_weights
@@ -175,10 +175,12 @@ def _train(run: Run, start: dict[str, Any], *, tracker: Tracker | None) -> Run:
 def _finish(run: Run, *, weights_sha256: dict[str, str] | None = None) -> Run:
     if not run.weights.is_file():
         raise ModelError(f"{run.folder}: no weights were written; look at the training log for the reason")
+    inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | (weights_sha256 or {})
+    split = split_digest(run.config.data)
     manifest = Manifest(
         step="train",
         config=run.config.model_dump(mode="json"),
-        inputs={f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | (weights_sha256 or {}),
+        inputs=inputs | ({SPLIT_INPUT: split} if split else {}),
         outputs={f"weights/{name}": digest for name, digest in hash_inputs(run.weights).items()},
         counts={"data": read_manifest(run.config.data).counts, "epochs": _epochs_done(run)},
         seed=run.config.seed,

@@ -30,10 +30,11 @@ CONFS = (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 IOUS = (0.1, 0.3, 0.5, 0.6, 0.8)
 MATCH_IOU = 0.5
 
-Objective = Literal["recall_map", "f1"]
+Objective = Literal["recall_map", "f1", "map_then_f1"]
 OBJECTIVES: dict[str, str] = {
     "recall_map": "mean of recall at the best F1 and mAP50",
     "f1": "F1 of all boxes at this operating point",
+    "map_then_f1": "suppression by mAP50 over all boxes, then score threshold by F1",
 }
 
 
@@ -93,6 +94,9 @@ def tune_nms(
 ) -> tuple[TunedThresholds, tuple[GridPoint, ...]]:
     """Choose the thresholds of a run on val and write `thresholds.yaml` and `nms_grid.csv` into its folder.
 
+    Returns:
+        What was chosen, and all points, the chosen one first, then by falling score.
+
     Raises:
         DataError: The validation split is missing or has no boxes.
         ModelError: The weights do not fit the data.
@@ -100,7 +104,8 @@ def tune_nms(
     split = read_labelled_split(run.config.data, "val")
     require_boxes(split, purpose="the choice of thresholds")
     points = grid(predict_split(run, split, device=device, progress=progress), split, objective=objective)
-    best = choose(points)
+    best = choose(points, objective=objective)
+    points = (best, *sorted((point for point in points if point is not best), key=lambda point: -point.score))
     tuned = TunedThresholds(
         thresholds=Thresholds(
             conf=best.conf, iou=best.iou, agnostic=best.agnostic, chosen_on="val", objective=OBJECTIVES[objective]
@@ -135,8 +140,16 @@ def grid(
     return tuple(points)
 
 
-def choose(points: Sequence[GridPoint]) -> GridPoint:
-    """The best point; of equal ones the one that shows fewer boxes: higher score, lower overlap, across classes."""
+def choose(points: Sequence[GridPoint], *, objective: Objective = "recall_map") -> GridPoint:
+    """The best point; of equal ones the one that shows fewer boxes: higher score, lower overlap, across classes.
+
+    With `map_then_f1` the suppression that ranks all boxes best is taken first: suppression across classes can raise F1
+    at a high threshold and cost average precision, which counts the boxes below it too.
+    """
+    if objective == "map_then_f1":
+        lowest = min(point.conf for point in points)
+        ranked = max((p for p in points if p.conf == lowest), key=lambda point: (round(point.map50, 9), -point.iou))
+        points = [p for p in points if (p.iou, p.agnostic) == (ranked.iou, ranked.agnostic)]
     return max(points, key=lambda point: (round(point.score, 9), point.conf, -point.iou, point.agnostic))
 
 
@@ -164,10 +177,9 @@ def thresholds_path(run: Run) -> Path:
 
 
 def grid_csv(points: Sequence[GridPoint]) -> str:
-    """The grid as CSV text, best point first."""
+    """The grid as CSV text, one row a point."""
     names = list(GridPoint.__dataclass_fields__)
-    ordered = sorted(points, key=lambda point: -point.score)
-    lines = [",".join(_cell(getattr(point, name)) for name in names) for point in ordered]
+    lines = [",".join(_cell(getattr(point, name)) for name in names) for point in points]
     return "\n".join([",".join(names), *lines]) + "\n"
 
 
@@ -188,7 +200,7 @@ def _point(per_class: Sequence[Matches], conf: float, iou: float, agnostic: bool
         recall=total.recall or 0.0,
         f1=f1,
         false_alarms_per_image=total.false_alarms / len(shown[0].positives),
-        score=f1 if objective == "f1" else (best_recall + map50) / 2,
+        score=(best_recall + map50) / 2 if objective == "recall_map" else f1,
     )
 
 
