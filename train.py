@@ -35,6 +35,9 @@ def main() -> int:
         for error in outcome.errors:
             print(f"error: {error}", file=sys.stderr)
         return 1 if outcome.errors else 0
+    except KeyboardInterrupt:
+        print(f"go on with `python train.py --resume {folder or config.runs / config.name}`", file=sys.stderr)
+        raise
     finally:
         tracker.finish()
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from xray_chest_detection.core.manifest import Manifest, write_manifest
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect import predict
 from xray_chest_detection.detect.predict import cache_path, load_model, predict_split
-from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.errors import ConfigError, ModelError
+from xray_chest_detection.detect.runs import SPLIT_INPUT, Run
+from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -75,3 +76,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(random_run: Run) -> None:
 def test_a_device_that_is_not_there_is_refused(random_run: Run, device: str) -> None:
     with pytest.raises(ConfigError, match=rf"^device: '{device}' cannot be used \(.*\); try --device cpu$"):
         load_model(random_run.best, classes=("Disc", "Bar"), device=device)
+
+
+def test_a_data_set_of_another_split_is_refused(random_run: Run) -> None:
+    split = read_labelled_split(random_run.config.data, "test")
+    write_manifest(random_run.folder, Manifest(step="train", config={}, inputs={SPLIT_INPUT: "ab" * 32}))
+    predict_split(random_run, split, device="cpu")
+    write_manifest(random_run.folder, Manifest(step="train", config={}, inputs={SPLIT_INPUT: "cd" * 32}))
+    with pytest.raises(DataError, match=r"data: was built again from another split than .*tiny was trained on"):
+        predict_split(random_run, split, device="cpu")
