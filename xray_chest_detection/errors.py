@@ -5,6 +5,10 @@ class XrayError(Exception):
     """Base of all errors whose message is meant for the user; commands print it and exit with 1."""
 
 
+class UsageError(XrayError):
+    """A command was called with options it does not have; commands exit with 2."""
+
+
 class ConfigError(XrayError):
     """A configuration file or a command-line override is wrong."""
 

@@ -1,8 +1,9 @@
 import pytest
 from pydantic import Field
 
+from xray_chest_detection.cli.errors import exit_on_error
 from xray_chest_detection.config.base import StrictModel, from_command_line, read_config, read_yaml
-from xray_chest_detection.errors import ConfigError
+from xray_chest_detection.errors import ConfigError, UsageError
 
 
 class Inner(StrictModel):
@@ -77,9 +78,56 @@ def test_a_missing_file_is_named(tmp_path):
         read_yaml(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "many"], ["--no-such-key", "1"], ["--inner.rate", "3"]])
-def test_wrong_usage_is_exit_status_2(write, arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "many"], r"x\.yaml with the command line's changes: epochs: input should be a valid integer"),
+        (["--inner.rate", "3"], r"inner\.rate: input should be less than 1, got '3'$"),
+        (["--inner.rate=-3"], r"inner\.rate: input should be greater than 0, got '-3'$"),
+        (["--amp", "perhaps"], r"amp: input should be a valid boolean.*, got 'perhaps'$"),
+    ],
+)
+def test_a_wrong_value_on_the_command_line_is_one_line(write, arguments, message):
+    with pytest.raises(ConfigError, match=message) as caught:
         parse(write("name: a"), *arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epoch", "1"], r"^--epoch: unknown option \(did you mean --epochs\?\)$"),
+        (["--inner.stps", "1"], r"^--inner\.stps: unknown option \(did you mean --inner\.steps\?\)$"),
+        (["--name.x", "1"], r"^--name\.x: unknown option; 'name' has no parts$"),
+        (["--epochs"], r"^--epochs: needs a value$"),
+        (["--epochs", "1", "2"], r"^--epochs: takes one value, got 1 2$"),
+        (["--no-amp", "1"], r"^--no-amp: takes no value, got '1'$"),
+        (["--epochs", "1", "--", "x"], r"^unexpected argument '--'; options start with --, see --help$"),
+        (["second.yaml"], r"^unexpected argument 'second\.yaml'; options start with --, see --help$"),
+    ],
+)
+def test_wrong_usage_names_the_option(write, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        parse(write("name: a"), *arguments)
+
+
+def test_wrong_usage_is_exit_status_2_and_one_line(write, capsys):
+    with pytest.raises(SystemExit) as caught, exit_on_error():
+        parse(write("name: a"), "--epoch", "1")
     assert caught.value.code == 2
-    assert capsys.readouterr().err
+    assert capsys.readouterr().err == "error: --epoch: unknown option (did you mean --epochs?)\n"
+
+
+def test_flags_nested_models_and_none(write):
+    path = write("name: a\nother: {rate: 0.3, steps: [7]}\n")
+    assert parse(path, "--other.rate", "0.4").other == Inner(rate=0.4, steps=(7,))
+    assert parse(path, "--other", "None").other is None
+    assert parse(write("name: a\namp: false"), "--amp").amp is True
+    assert parse(write("name: a"), "--inner.steps=5").inner.steps == (5,)
+
+
+def test_help_lists_the_keys(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("x.yaml", "--help")
+    assert caught.value.code == 0
+    assert "--inner.rate" in capsys.readouterr().out

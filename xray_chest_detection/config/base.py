@@ -10,6 +10,7 @@ import tyro
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from xray_chest_detection.config.overrides import merged, parse_overrides
 from xray_chest_detection.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,25 +64,25 @@ def validate(model: type[Model], values: object, *, place: str) -> Model:
 def from_command_line(model: type[Model], argv: Sequence[str] | None = None, *, prog: str, description: str) -> Model:
     """Build a configuration from an optional YAML path (first argument) and `--dotted.overrides`.
 
-    Usage errors end the process with status 2 and tyro's message.
+    `--help` prints the keys and ends the process.
 
     Raises:
+        UsageError: An option is unknown or lacks its value.
         ConfigError: A file or a value is wrong.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    default: Model | None = None
-    place = "command line"
-    if arguments and not arguments[0].startswith("-"):
-        path = Path(arguments.pop(0))
-        default, place = read_config(model, path), str(path)
-    try:
-        options: dict[str, Any] = {} if default is None else {"default": default}
-        parsed: Model = tyro.cli(
-            model, args=arguments, prog=f"{prog} [CONFIG.yaml]", description=description, **options
-        )
-        return parsed
-    except ValidationError as error:
-        raise ConfigError(f"{place} with command-line overrides: {_first_line(model, error)}") from None
+    if {"-h", "--help"} & set(arguments):
+        tyro.cli(model, args=["--help"], prog=f"{prog} [CONFIG.yaml]", description=description)
+    path = Path(arguments.pop(0)) if arguments and not arguments[0].startswith("-") else None
+    values = {} if path is None else read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
+    changes = parse_overrides(model, arguments)
+    if path is not None:
+        place = f"{path} with the command line's changes" if changes else str(path)
+    else:
+        place = "command line"
+    return validate(model, merged(values, changes), place=place)
 
 
 def _first_line(model: type[BaseModel], error: ValidationError) -> str:

@@ -9,11 +9,13 @@ from xray_chest_detection.config.base import StrictModel
 
 
 class AugmentConfig(StrictModel):
-    """Random changes of training images. Every value here has an effect; what could have none is refused.
+    """Random changes of training images. What could have no effect on radiographs with boxes is refused.
+
+    Besides these, ultralytics blurs, equalises (CLAHE) or greys one image in a hundred each, through albumentations.
 
     Attributes:
         mosaic: Probability of joining four images into one.
-        close_mosaic: Mosaic is off for this many last epochs.
+        close_mosaic: Mosaic and mixup are off for this many last epochs.
         mixup: Probability of blending two images.
         brightness: Largest relative change of brightness.
         rotate_deg: Largest rotation in degrees.
@@ -117,7 +119,7 @@ class DetectConfig(StrictModel):
             split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
         device: `cpu`, `0`, `0,1`, ...; the first CUDA device or else the CPU when not given.
         precision: `auto` is mixed precision on CUDA and float32 on a CPU; `bf16` is bfloat16 on either.
-        workers: Processes that load images.
+        workers: Processes that load images; on a CPU at most one, which keeps the cores for the network.
         cache: Keep the images in memory.
         seed: Seed of all random choices.
         augment: Random changes of the images.

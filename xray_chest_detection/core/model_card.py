@@ -122,7 +122,8 @@ def read_card(path: Path) -> ModelCard:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}: {place}: {first['msg']}; export the model again to renew its card") from None
+        where = f"{place}: " if place else ""
+        raise ModelError(f"{path}: {where}{first['msg']}; export the model again to renew its card") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise ModelError(f"{path}: not a YAML file; export the model again to renew its card") from None
 
