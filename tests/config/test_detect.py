@@ -41,7 +41,10 @@ BASE = {"name": "x", "data": "d"}
         ({"name": "a/b"}, "test: name: string should match pattern '^[A-Za-z0-9._-]+$', got 'a/b'"),
         ({"precision": "fp8"}, "test: precision: input should be 'auto', 'fp32' or 'bf16', got 'fp8'"),
         ({"comet": {"mode": "on"}}, "test: comet.mode: input should be 'auto', 'offline' or 'off', got 'on'"),
-        ({"after": {"objective": "f2"}}, "test: after.objective: input should be 'recall_map', 'f1' or 'map_then_f1', got 'f2'"),
+        (
+            {"after": {"objective": "f2"}},
+            "test: after.objective: input should be 'recall_map', 'f1' or 'map_then_f1', got 'f2'",
+        ),
     ],
 )
 def test_wrong_value_is_one_line(change: dict[str, object], message: str) -> None:
