@@ -11,12 +11,15 @@ from flask.testing import FlaskClient
 
 from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.demo import DemoConfig
+from xray_chest_detection.core.model_card import read_card
 from xray_chest_detection.errors import ConfigError
 from xray_chest_detection.web.app import serve
 from xray_chest_detection.web.gallery import humanise
+from xray_chest_detection.web.pages import counts_table
 from xray_chest_detection.web.uploads import clean_name
 
 PROJECT = Path(__file__).parents[2]
+CHECKPOINTS = PROJECT / "checkpoints"
 PAGES = ["/", "/models", "/about", "/nothing-here"]
 HEAVY = [
     "torch",
@@ -80,6 +83,17 @@ def test_the_cards_are_shown_whole(client: FlaskClient) -> None:
     page = client.get("/models").text
     for wanted in ("Cardiomegaly", "Shown from score 0.20; NMS IoU 0.50", "sha256", "AGPL-3.0-only", "fixed answer"):
         assert wanted in page
+
+
+def test_counts_are_a_table_of_splits() -> None:
+    card = read_card(CHECKPOINTS / "cardiomegaly.card.yaml")
+    columns, rows = counts_table(card)
+    train, val, test = (card.training_data.counts[name] for name in ("train", "val", "test"))
+    assert columns == ["train", "val", "test"]
+    assert rows[0] == ("Patients", [train["patients"], val["patients"], test["patients"]])
+    assert [label for label, _ in rows] == ["Patients", "Films", "Films without a box", "Boxes", "Cardiomegaly"]
+    bare = card.training_data.model_copy(update={"counts": {"images": 3}})
+    assert counts_table(card.model_copy(update={"training_data": bare})) == ([], [])
 
 
 @pytest.mark.parametrize(

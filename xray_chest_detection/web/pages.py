@@ -1,10 +1,12 @@
 """The pages for people, and the sample films."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, render_template
 from werkzeug.exceptions import NotFound
 
 from xray_chest_detection.config.demo import MIB, DemoConfig
-from xray_chest_detection.core.model_card import NOT_A_DEVICE
+from xray_chest_detection.core.model_card import NOT_A_DEVICE, ModelCard
 from xray_chest_detection.errors import ImageError
 from xray_chest_detection.inference.palette import mark_of, marks
 from xray_chest_detection.inference.render import operating_point
@@ -12,6 +14,8 @@ from xray_chest_detection.web.gallery import Gallery, Sample
 from xray_chest_detection.web.hub import ModelHub
 
 NOTICE = "Research demo, not a medical device"
+SPLITS = ("train", "val", "test")
+COUNT_NAMES = {"patients": "Patients", "images": "Films", "without_box": "Films without a box", "boxes": "Boxes"}
 
 
 def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
@@ -26,6 +30,7 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
             "operating_point": operating_point,
             "mark_of": mark_of,
             "marks": lambda card: marks(card.classes),
+            "counts_table": counts_table,
         }
 
     @pages.app_template_filter()
@@ -64,6 +69,18 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
         return render_template("error.html", status=404, title="This sample cannot be shown", detail=str(error)), 404
 
     return pages
+
+
+def counts_table(card: ModelCard) -> tuple[list[str], list[tuple[str, list[object]]]]:
+    """The counts of a card as a table: names of the splits, and per row a name and its count in each split.
+
+    Empty when the counts are not given per split.
+    """
+    splits = {name: value for name, value in card.training_data.counts.items() if isinstance(value, Mapping)}
+    columns = sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
+    known = dict.fromkeys(str(key) for name in columns for key in splits[name])
+    rows = [key for key in COUNT_NAMES if key in known] + [key for key in known if key not in COUNT_NAMES]
+    return columns, [(COUNT_NAMES.get(key, key), [splits[name].get(key, 0) for name in columns]) for key in rows]
 
 
 def _sample(gallery: Gallery, key: str) -> Sample:
