@@ -90,11 +90,16 @@ def _report(out: Path, *, seconds: float) -> None:
     cards = [read_card(path) for path in sorted((out / "checkpoints").glob(f"*{CARD_SUFFIX}"))]
     if not cards:
         raise ModelError(f"{out / 'checkpoints'}: no model was exported; look at the messages above")
-    film = sorted((out / "yolo" / "multi" / "images" / "test").iterdir())[0]
+    film = _film_with_most_boxes(out / "yolo" / "multi")
     answer = _ask_page(out / "checkpoints", film)
     print(f"\n== done in {seconds / 60:.1f} minutes; the page was asked about {film.name}")
     print(table([_row(card, answer) for card in cards]))
     print(f"\nOpen it yourself: python demo.py --checkpoints {out / 'checkpoints'}")
+
+
+def _film_with_most_boxes(dataset: Path) -> Path:
+    label = max(sorted((dataset / "labels" / "test").glob("*.txt")), key=lambda path: path.stat().st_size)
+    return next((dataset / "images" / "test").glob(f"{label.stem}.*"))
 
 
 def _row(card: ModelCard, answer: dict[str, Any]) -> dict[str, object]:
