@@ -2,15 +2,15 @@
 
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar
 
 import tyro
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from xray_chest_detection.config.overrides import merged, parse_overrides
+from xray_chest_detection.config.overrides import merged, nested_model, parse_overrides
 from xray_chest_detection.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -22,20 +22,23 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def read_yaml(path: Path) -> object:
-    """Parse a YAML file; an empty file is an empty mapping.
+def read_yaml(path: Path) -> dict[str, object]:
+    """Parse a YAML file that holds a mapping; an empty file is an empty one.
 
     Raises:
-        ConfigError: The file is missing, unreadable or not YAML.
+        ConfigError: The file is missing, unreadable, not YAML or no mapping.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{path}: {place}not valid YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(content).__name__}")
+    return content
 
 
 def read_config(model: type[Model], path: Path) -> Model:
@@ -47,14 +50,12 @@ def read_config(model: type[Model], path: Path) -> Model:
     return validate(model, read_yaml(path), place=str(path))
 
 
-def validate(model: type[Model], values: object, *, place: str) -> Model:
+def validate(model: type[Model], values: Mapping[str, object], *, place: str) -> Model:
     """Validate a mapping against a configuration model.
 
     Raises:
         ConfigError: One line for the first wrong key, and the number of further ones.
     """
-    if not isinstance(values, dict):
-        raise ConfigError(f"{place}: expected a mapping of keys to values, got {type(values).__name__}")
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -75,8 +76,6 @@ def from_command_line(model: type[Model], argv: Sequence[str] | None = None, *, 
         tyro.cli(model, args=["--help"], prog=f"{prog} [CONFIG.yaml]", description=description)
     path = Path(arguments.pop(0)) if arguments and not arguments[0].startswith("-") else None
     values = {} if path is None else read_yaml(path)
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
     changes = parse_overrides(model, arguments)
     if path is not None:
         place = f"{path} with the command line's changes" if changes else str(path)
@@ -102,10 +101,9 @@ def _first_line(model: type[BaseModel], error: ValidationError) -> str:
 
 def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """A suggestion for an unknown key, looked up in the (nested) model the key stands in."""
-    owner: Any = model
+    owner = model
     for part in location[:-1]:
         field = owner.model_fields.get(str(part))
-        candidates = (field.annotation, *get_args(field.annotation)) if field else ()
-        owner = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), owner)
+        owner = (nested_model(field.annotation) if field else None) or owner
     close = difflib.get_close_matches(str(location[-1]), owner.model_fields, n=1)
     return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(owner.model_fields)})"

@@ -45,6 +45,12 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
+def nested_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 -- any annotation
+    """The model a field holds, optional or not; None when it holds a plain value."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     rest = list(arguments)
     while rest:
@@ -74,13 +80,8 @@ def _find(model: type[BaseModel], option: str) -> tuple[list[str], Any, bool]:
             raise UsageError(f"--{option}: unknown option" + (f" (did you mean --{close[0]}?)" if close else ""))
         if last:
             return path, fields[key].annotation, False
-        owner = _nested(fields[key].annotation)
+        owner = nested_model(fields[key].annotation)
     raise UsageError(f"--{option}: unknown option; '{path[-2]}' has no parts")
-
-
-def _nested(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 -- any annotation
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _holds(annotation: Any, kind: type) -> bool:  # noqa: ANN401

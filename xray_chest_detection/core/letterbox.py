@@ -81,7 +81,7 @@ def letterbox(pixels: NDArray[np.uint8], size_px: int, *, fill: int = FILL) -> t
     """
     height, width = pixels.shape
     frame = Letterbox.fit(width, height, size_px)
-    scaled = scale_to_fit(pixels, size_px)
+    scaled = _scaled(pixels, frame)
     square = np.full((size_px, size_px), fill, np.uint8)
     square[frame.pad_top : frame.pad_top + scaled.shape[0], frame.pad_left : frame.pad_left + scaled.shape[1]] = scaled
     return square, frame
@@ -90,6 +90,9 @@ def letterbox(pixels: NDArray[np.uint8], size_px: int, *, fill: int = FILL) -> t
 def scale_to_fit(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
     """An image `(H, W)` scaled so that its longer side is `size_px`, as `letterbox` does it."""
     height, width = pixels.shape
-    frame = Letterbox.fit(width, height, size_px)
-    new_size = (round(frame.gain_x * width), round(frame.gain_y * height))
+    return _scaled(pixels, Letterbox.fit(width, height, size_px))
+
+
+def _scaled(pixels: NDArray[np.uint8], frame: Letterbox) -> NDArray[np.uint8]:
+    new_size = (round(frame.gain_x * frame.width_px), round(frame.gain_y * frame.height_px))
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(new_size, Image.Resampling.BILINEAR))
