@@ -72,7 +72,7 @@ def test_damaged_tables_on_disk_are_named(tmp_path, tables):
     (tmp_path / IMAGES_FILE).write_text(text.replace("True", "maybe", 1))
     with pytest.raises(DataError, match=r"images\.csv: column healthy, row 1: must be True or False, got 'maybe'"):
         read_tables(tmp_path)
-    (tmp_path / IMAGES_FILE).write_text(text[: text.rindex(",")])
+    (tmp_path / IMAGES_FILE).write_text(text[: text.rindex(",True")])
     with pytest.raises(DataError, match=r"images\.csv: column healthy, row 2: must be True or False, got 'nan'"):
         read_tables(tmp_path)
     (tmp_path / IMAGES_FILE).write_text(text)

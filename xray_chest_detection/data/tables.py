@@ -1,11 +1,17 @@
 """The two tables every source is turned into, their validation, and reading and writing them as CSV.
 
-`ImageTable`: one row an image: image_id, patient_id, source, path, width, height, view, labels, healthy. `width` and
-`height` are the reference size in pixels that the boxes refer to; the file at `path` may be a resized copy. `labels`
-are the image-level findings joined by `|` in the source's spelling.
+`ImageTable`: one row an image: image_id, patient_id, source, path, width, height, view, labels, healthy, readers,
+known. `width` and `height` are the reference size in pixels that the boxes refer to; the file at `path` may be a
+resized copy. `labels` are the image-level findings joined by `|` in the source's spelling. `readers` are all who read
+the image, the silent ones included, joined by `|`. `known`, in united tables only, are the classes the image is labelled
+for: the others are unknown there, not absent.
 
-`AnnotationTable`: one row a box: image_id, class_name (the source's spelling), x_min, y_min, x_max, y_max in pixels of
-the reference size (origin top left, max exclusive), reader, n_readers, agreement. "Not known" is NaN, never 0.
+`AnnotationTable`: one row a box: image_id, class_name (the source's spelling, in united tables the scheme's), x_min,
+y_min, x_max, y_max in pixels of the reference size (origin top left, max exclusive); reader (who drew it, several
+joined by `|`), n_readers (who read the image), votes (how many of them drew it), agreement (their share), probability
+(that the finding is there), spread_px (how far their edges lie apart). "Not known" is NaN, never 0.
+
+Columns from `readers` and from `reader` on may be missing in a file: nothing is known then.
 """
 
 from pathlib import Path
@@ -21,6 +27,8 @@ IMAGES_FILE = "images.csv"
 ANNOTATIONS_FILE = "annotations.csv"
 MAX_FAILURES_SHOWN = 10
 
+_OPTIONAL = ("readers", "known", "reader", "n_readers", "votes", "agreement", "probability", "spread_px")
+
 _FILE_NAME = pa.Check.str_matches(r"^[^/\\]+$", error="must be a file name without slashes")
 _FINITE = pa.Check(lambda values: np.isfinite(values), error="must be finite")
 
@@ -35,6 +43,8 @@ IMAGE_SCHEMA = pa.DataFrameSchema(
         "view": pa.Column(str, nullable=True),
         "labels": pa.Column(str, nullable=True),
         "healthy": pa.Column(bool),
+        "readers": pa.Column(str, nullable=True),
+        "known": pa.Column(str, nullable=True),
     },
     coerce=True,
     strict=True,
@@ -50,7 +60,10 @@ ANNOTATION_SCHEMA = pa.DataFrameSchema(
         "y_max": pa.Column(float),
         "reader": pa.Column(str, nullable=True),
         "n_readers": pa.Column(float, pa.Check.ge(1), nullable=True),
+        "votes": pa.Column(float, pa.Check.ge(1), nullable=True),
         "agreement": pa.Column(float, pa.Check.in_range(0, 1), nullable=True),
+        "probability": pa.Column(float, pa.Check.in_range(0, 1), nullable=True),
+        "spread_px": pa.Column(float, pa.Check.ge(0), nullable=True),
     },
     checks=[
         pa.Check(lambda table: table["x_max"] > table["x_min"], error="x_max must be greater than x_min"),
@@ -115,9 +128,9 @@ def write_tables(folder: Path, images: pd.DataFrame, annotations: pd.DataFrame) 
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    text = {"image_id": str, "patient_id": str, "source": str, "path": str, "view": str, "labels": str, "reader": str}
+    names = ("image_id", "patient_id", "source", "path", "view", "labels", "readers", "known", "class_name", "reader")
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise DataError(f"{path}: no such table; run the data_prep step that writes it first") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
@@ -125,8 +138,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _validate(schema: pa.DataFrameSchema, table: pd.DataFrame, *, place: str) -> pd.DataFrame:
+    optional = [name for name in _OPTIONAL if name in schema.columns and name not in table.columns]
     try:
-        return schema.validate(table, lazy=True)
+        return schema.validate(table.assign(**dict.fromkeys(optional)), lazy=True)[list(schema.columns)]
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         lines = [
