@@ -3,8 +3,8 @@
 `ImageTable`: one row an image: image_id, patient_id, source, path, width, height, view, labels, healthy, readers,
 known. `width` and `height` are the reference size in pixels that the boxes refer to; the file at `path` may be a
 resized copy. `labels` are the image-level findings joined by `|` in the source's spelling. `readers` are all who read
-the image, the silent ones included, joined by `|`. `known`, in united tables only, are the classes the image is labelled
-for: the others are unknown there, not absent.
+the image, the silent ones included, joined by `|`. `known`, in united tables only, are the classes the image is
+labelled for: the others are unknown there, not absent.
 
 `AnnotationTable`: one row a box: image_id, class_name (the source's spelling, in united tables the scheme's), x_min,
 y_min, x_max, y_max in pixels of the reference size (origin top left, max exclusive); reader (who drew it, several
