@@ -36,6 +36,14 @@ def test_boxes_are_in_pixels_and_images_in_order(folder: Path) -> None:
     assert split.boxes_per_class.tolist() == [0, 1]
 
 
+def test_only_classes_nobody_looked_for_are_unknown(folder: Path) -> None:
+    assert not read_labelled_split(folder, "val").unknown.any()
+    (folder / "unknown.csv").write_text(
+        "file,class_name,reason\nimages/val/b.png,Mass,not_labelled\nimages/val/a.png,Mass,not_located\n"
+    )
+    assert read_labelled_split(folder, "val").unknown.tolist() == [[False, False], [True, False]]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

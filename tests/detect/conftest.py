@@ -107,7 +107,9 @@ def scene(seed: int = 0, *, n_images: int = 10, classes: tuple[str, ...] = ("a",
         noisy = np.where(rng.random(len(found)) < 0.8, np.repeat(real_class, 12), 0)
         per_image.append(Detections(found.astype(np.float32), score, noisy, 100, 100))
     names = tuple(f"film_{number}" for number in range(n_images))
-    split = LabelledSplit("val", classes, names, names, (), ((100, 100),) * n_images, BoxTable.from_detections(truth))
+    all_known = np.zeros((n_images, len(classes)), np.bool_)
+    boxes = BoxTable.from_detections(truth)
+    split = LabelledSplit("val", classes, names, names, (), ((100, 100),) * n_images, boxes, all_known)
     from xray_chest_detection.detect.predict import Candidates  # imports torch
 
     return split, Candidates(names, tuple(per_image))

@@ -55,7 +55,16 @@ def test_average_precision_ignores_the_operating_point(make_scene) -> None:
 
 def test_class_without_boxes_is_undefined_and_left_out_of_the_mean(make_scene) -> None:
     split, candidates = make_scene(5, classes=("a",))
-    wider = LabelledSplit("test", ("a", "never"), split.image_id, split.patient, (), split.sizes_px, split.truth)
+    wider = LabelledSplit(
+        "test",
+        ("a", "never"),
+        split.image_id,
+        split.patient,
+        (),
+        split.sizes_px,
+        split.truth,
+        np.zeros((len(split.image_id), 2), np.bool_),
+    )
     result = measure("run", wider, candidates, POINT, resamples=50)
     assert result.value("AP50 never") is None
     assert result.value("mAP50") == result.value("AP50 a")

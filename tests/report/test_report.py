@@ -34,7 +34,9 @@ def split_of(folder: Path, *, n_images: int = 6) -> LabelledSplit:
         truth.append(Detections(box, np.ones(count, np.float32), np.array([number % 2])[:count], 80, 64))
     names = tuple(path.stem for path in files)
     sizes = ((80, 64),) * n_images
-    return LabelledSplit("test", CLASSES, names, names, tuple(files), sizes, BoxTable.from_detections(truth))
+    all_known = np.zeros((n_images, len(CLASSES)), np.bool_)
+    boxes = BoxTable.from_detections(truth)
+    return LabelledSplit("test", CLASSES, names, names, tuple(files), sizes, boxes, all_known)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Literal
 
 import pandas as pd
 
+from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.errors import DataError
 
 UNKNOWN_FILE = "unknown.csv"
@@ -55,6 +56,22 @@ def read_label_weights(folder: Path) -> dict[str, dict[int, float]]:
     for file, line, weight in zip(table["file"], lines, weights, strict=True):
         found.setdefault(str(file), {})[int(line)] = float(weight)
     return found
+
+
+def write_unknown(folder: Path, table: pd.DataFrame) -> None:
+    """Write `unknown.csv` from its columns, sorted by file; no file when the table is empty."""
+    _write(folder / UNKNOWN_FILE, table[UNKNOWN_COLUMNS])
+
+
+def write_label_weights(folder: Path, table: pd.DataFrame) -> None:
+    """Write `label_weights.csv` from its columns, sorted by file; no file when the table is empty."""
+    _write(folder / WEIGHTS_FILE, table[WEIGHT_COLUMNS])
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    if len(table):
+        with atomic_path(path) as temporary:
+            table.sort_values(list(table.columns)).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:

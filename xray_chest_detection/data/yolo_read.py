@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.data.side_files import read_unknown
 from xray_chest_detection.data.yolo import INDEX_FILE, read_classes, read_index
 from xray_chest_detection.errors import DataError
 
@@ -29,6 +30,7 @@ class LabelledSplit:
         files: `(I,)` paths of the images.
         sizes_px: `(I,)` width and height of the images.
         truth: True boxes in pixels of the images.
+        unknown: `(I, C)` which classes nobody looked for on which image: a mark of theirs is neither right nor wrong.
     """
 
     name: str
@@ -38,6 +40,7 @@ class LabelledSplit:
     files: tuple[Path, ...]
     sizes_px: tuple[tuple[int, int], ...]
     truth: BoxTable
+    unknown: NDArray[np.bool_]
 
     @property
     def boxes_per_class(self) -> NDArray[np.int64]:
@@ -63,7 +66,11 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
     sizes = tuple(_size(path) for path in files)
     labels = [folder / "labels" / split / f"{name}.txt" for name in rows["image_id"]]
     truth = _read_truth(labels, sizes, n_classes=len(classes))
-    return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, sizes, truth)
+    not_labelled = read_unknown(folder, classes, reasons=("not_labelled",))
+    unknown = np.zeros((len(rows), len(classes)), np.bool_)
+    for number, name in enumerate(rows["file"]):
+        unknown[number, not_labelled.get(name, [])] = True
+    return LabelledSplit(split, classes, tuple(rows["image_id"]), tuple(patients), files, sizes, truth, unknown)
 
 
 def _read_truth(paths: Sequence[Path], sizes: Sequence[tuple[int, int]], *, n_classes: int) -> BoxTable:
