@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     run = open_trained_run(options.run)
     from xray_chest_detection.detect.evaluate import evaluate
     from xray_chest_detection.detect.results import write_evaluation
-    from xray_chest_detection.report.figures import FOLDER, draw_evaluation
+    from xray_chest_detection.report.canvas import FOLDER
+    from xray_chest_detection.report.figures import draw_evaluation
     from xray_chest_detection.report.tables import evaluation_markdown
 
     progress = partial(bar, title=options.split)

@@ -41,7 +41,8 @@ def main(argv: Sequence[str]) -> int:
     from xray_chest_detection.detect.evaluate import evaluate
     from xray_chest_detection.detect.tracking import epoch_rows
     from xray_chest_detection.inference.registry import Registry
-    from xray_chest_detection.report.figures import FOLDER, draw_evaluation, spread_images
+    from xray_chest_detection.report.canvas import FOLDER
+    from xray_chest_detection.report.figures import draw_evaluation, spread_images
     from xray_chest_detection.report.panels import draw_panels
     from xray_chest_detection.report.training_figures import draw_boxes, draw_training
 

@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     options = tyro.cli(Options, args=list(argv), prog="xray tune-nms")
     run = open_trained_run(options.run)
     from xray_chest_detection.detect.tune_nms import OBJECTIVES, thresholds_path, tune_nms
-    from xray_chest_detection.report.figures import FOLDER, draw_grid
+    from xray_chest_detection.report.canvas import FOLDER
+    from xray_chest_detection.report.figures import draw_grid
 
     progress = partial(bar, title="val")
     tuned, points = tune_nms(run, objective=options.objective, device=options.device, progress=progress)

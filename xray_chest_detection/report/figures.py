@@ -1,7 +1,4 @@
-"""Figures of a run: threshold grid, precision-recall, FROC, confusion matrix, labels beside predictions.
-
-Drawn with matplotlib's object interface: no window system, no global state.
-"""
+"""Figures of a run: threshold grid, precision-recall, FROC, confusion matrix, labels beside predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.metrics import RECALLS
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
@@ -23,13 +18,17 @@ from xray_chest_detection.detect.evaluate import LOW_IOU
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.inference.palette import mark_of
+from xray_chest_detection.report.canvas import (
+    INK,
+    PAPER,
+    QUIET,
+    QUIET_ON_BLACK,
+    TEXT_ON_BLACK,
+    class_colour,
+    save_figure,
+    tidy_axes,
+)
 
-FOLDER = "figures"
-DPI = 150
-INK, QUIET, GRID = "#1b1f23", "#6a737d", "#e1e4e8"
-PAPER, TEXT_ON_BLACK, QUIET_ON_BLACK = "#0b0c0e", "#e6e8ea", "#9aa1a7"
-# The marks' colours are made for black films; on paper the light ones need to be darker.
-_ON_PAPER = {"#f0e442": "#b8a900", "#ffffff": "#444444", "#e8e8e8": "#444444", "#56b4e9": "#2f8fc7"}
 _LINE_STYLES = {"all classes": (INK, "-", 2.4), "class ignored": (QUIET, "--", 2.0)}
 
 
@@ -176,30 +175,6 @@ def draw_boxes_on(
         text = name if score is None else f"{mark_of(name).letter} {score[row]:.2f}"
         box = {"facecolor": "#101214", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
         axes.text(float(x_min), float(y_min), text, color=colour, fontsize=6, va="bottom", bbox=box, clip_on=True)
-
-
-def class_colour(name: str) -> str:
-    """The colour of a class on white paper."""
-    colour = mark_of(name).colour
-    return _ON_PAPER.get(colour, colour)
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, whole or not at all."""
-    FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
-    return path
-
-
-def tidy_axes(axes: Axes, x_label: str, y_label: str) -> None:
-    """Labels, a light grid behind the data, and no frame on the right and above."""
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _draw_pair(pair: NDArray[Any], evaluation: Evaluation, image: int) -> None:

@@ -10,7 +10,8 @@ from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.inference.registry import Registry
-from xray_chest_detection.report.figures import PAPER, QUIET_ON_BLACK, TEXT_ON_BLACK, draw_boxes_on, save_figure
+from xray_chest_detection.report.canvas import PAPER, QUIET_ON_BLACK, TEXT_ON_BLACK, save_figure
+from xray_chest_detection.report.figures import draw_boxes_on
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 

@@ -6,7 +6,8 @@ from xray_chest_detection.detect.after import Report
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import GridPoint
-from xray_chest_detection.report.figures import FOLDER, draw_evaluation, draw_grid
+from xray_chest_detection.report.canvas import FOLDER
+from xray_chest_detection.report.figures import draw_evaluation, draw_grid
 from xray_chest_detection.report.tables import evaluation_markdown, evaluation_summary
 
 

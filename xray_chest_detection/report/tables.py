@@ -1,9 +1,12 @@
 """Tables of results as Markdown."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from xray_chest_detection.core.model_card import Metric
-from xray_chest_detection.detect.results import Evaluation
+
+if TYPE_CHECKING:  # results of a run bring torch, which tables of readers do without
+    from xray_chest_detection.detect.results import Evaluation
 
 AT_POINT = " at the operating point"
 SUMMARY = ("mAP50", "mAP40", "mAP50-95", "sensitivity at 1 false positives per image, IoU 0.4")
@@ -33,7 +36,7 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f}-{high:.3f})"
 
 
-def evaluation_markdown(evaluation: Evaluation) -> str:
+def evaluation_markdown(evaluation: "Evaluation") -> str:
     """An evaluation as a Markdown page: what was measured on what, all numbers, and the classes one by one."""
     point = evaluation.thresholds
     intro = (
@@ -50,7 +53,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     return f"{intro}\n{numbers}\n\n{class_table(evaluation)}\n"
 
 
-def evaluation_summary(evaluation: Evaluation) -> str:
+def evaluation_summary(evaluation: "Evaluation") -> str:
     """The numbers that matter most, for the terminal: one line each, and the classes one by one."""
     head = f"{evaluation.split}: {evaluation.n_images} images, {evaluation.n_boxes} boxes (95 % intervals in brackets)"
     numbers = [metric for metric in evaluation.metrics if metric.name in SUMMARY or metric.name.endswith(AT_POINT)]
@@ -59,7 +62,7 @@ def evaluation_summary(evaluation: Evaluation) -> str:
     return "\n".join([head, *lines, class_table(evaluation)])
 
 
-def class_table(evaluation: Evaluation) -> str:
+def class_table(evaluation: "Evaluation") -> str:
     """One row a class: average precision, and the counts at the operating point."""
     header = ["class", "boxes", "AP50", "AP40", "AP50-95", "found", "false alarms", "precision", "recall", "F1"]
     rows = [

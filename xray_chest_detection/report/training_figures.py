@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.report.figures import INK, QUIET, class_colour, save_figure, tidy_axes
+from xray_chest_detection.report.canvas import INK, QUIET, class_colour, save_figure, tidy_axes
 
 Epochs = Sequence[tuple[int, dict[str, float]]]
 
