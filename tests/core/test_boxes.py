@@ -36,6 +36,12 @@ def test_iou_is_symmetrical_and_between_0_and_1(first, second):
     assert ((overlap >= 0) & (overlap <= 1 + 1e-9)).all()
 
 
+@given(coordinates)
+def test_paired_iou_is_the_diagonal_of_all_pairs(values):
+    first, second = sorted_corners(values), sorted_corners(values[::-1])
+    np.testing.assert_allclose(boxes.paired_iou(first, second), np.diag(boxes.iou(first, second)), atol=1e-12)
+
+
 def test_iou_equals_torchvision():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     ops = pytest.importorskip("torchvision.ops", reason="torchvision is not installed")

@@ -36,6 +36,19 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
+def paired_iou(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Intersection over union of each box of `(N, 4)` with the box in the same row of the other, `(N,)` in [0, 1].
+
+    >>> boxes = np.array([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 2.0]])
+    >>> paired_iou(boxes, np.array([[1.0, 0.0, 3.0, 2.0], [5.0, 5.0, 6.0, 6.0]])).round(3).tolist()
+    [0.333, 0.0]
+    """
+    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    union = area(first) + area(second) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
 def clip(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
     """Boxes `(N, 4)` cut at the border of an image.
 
