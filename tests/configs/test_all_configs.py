@@ -10,6 +10,7 @@ from xray_chest_detection.config.data import NihConfig, SplitConfig, YoloConfig
 from xray_chest_detection.config.demo import DemoConfig
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.config.sample import SampleConfig
+from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core.schemes import ClassScheme
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,14 @@ def model_of(path: Path) -> type[BaseModel]:
         return DetectConfig
     if path.parent.name == "schemes":
         return ClassScheme
-    by_prefix = {"nih": NihConfig, "sample": SampleConfig, "split": SplitConfig, "yolo": YoloConfig, "demo": DemoConfig}
+    by_prefix = {
+        "nih": NihConfig,
+        "sample": SampleConfig,
+        "split": SplitConfig,
+        "yolo": YoloConfig,
+        "demo": DemoConfig,
+        "vinbigdata": VinBigDataConfig,
+    }
     return by_prefix[path.stem.partition("_")[0]]
 
 

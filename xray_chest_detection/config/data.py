@@ -36,7 +36,7 @@ class NihConfig(StrictModel):
         Raises:
             ConfigError: There is no such folder.
         """
-        return _root(self.root, variable="XRAY_NIH_ROOT", pack_folder="nih", default=Path("datasets/raw/nih"))
+        return find_root(self.root, variable="XRAY_NIH_ROOT", pack_folder="nih", default=Path("datasets/raw/nih"))
 
 
 class SplitConfig(StrictModel):
@@ -109,12 +109,23 @@ class YoloConfig(StrictModel):
         return self
 
 
-def _root(given: Path | None, *, variable: str, pack_folder: str, default: Path) -> Path:
+def find_root(given: Path | None, *, variable: str, default: Path, pack_folder: str | None = None) -> Path:
+    """The folder of a public data set: given, or found through the environment, or the default.
+
+    Args:
+        given: The configured folder.
+        variable: Environment variable that names the folder when none is given.
+        default: Where it is looked for last.
+        pack_folder: Its folder under XRAY_DATA_PACK, which is asked after `variable`; None: it is not there.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
     if given is not None:
         place, root = "root", given
     elif variable in os.environ:
         place, root = variable, Path(os.environ[variable])
-    elif "XRAY_DATA_PACK" in os.environ:
+    elif pack_folder is not None and "XRAY_DATA_PACK" in os.environ:
         place, root = "XRAY_DATA_PACK", Path(os.environ["XRAY_DATA_PACK"]) / pack_folder
     else:
         place, root = "default root", default

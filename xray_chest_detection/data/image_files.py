@@ -4,22 +4,33 @@ import os
 import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pydicom
 from PIL import Image, UnidentifiedImageError
 
 from xray_chest_detection.errors import DataError, ImageError
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".dcm", ".dicom"})
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}) | DICOM_SUFFIXES
 MAX_ASPECT_ERROR = 0.01
 _EXIF_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # orientations 5 to 8 swap width and height
-_DICOM_SIZE = ["Rows", "Columns"]
+_DICOM_HEADER = ["Rows", "Columns", "ViewPosition"]
 
 
-def index_images(root: Path, wanted: Collection[str]) -> dict[str, Path]:
+class ImageHeader(NamedTuple):
+    """What a file says about its image: width and height in pixels, and the view of a DICOM file that names it."""
+
+    width_px: int
+    height_px: int
+    view: str | None = None
+
+
+def index_images(root: Path, wanted: Collection[str], *, suffixes: Collection[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """Map the stem of every wanted image file below `root` to its absolute path.
 
-    Sub-folders and extensions do not matter, symbolic links are followed, hidden files are passed over.
+    Sub-folders do not matter, nor which of the suffixes a file has, symbolic links are followed, hidden files are
+    passed over.
 
     Raises:
         DataError: Two files have the same wanted stem.
@@ -30,7 +41,7 @@ def index_images(root: Path, wanted: Collection[str]) -> dict[str, Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 112,120 names takes a second
-            if stem not in known or suffix.lower() not in IMAGE_SUFFIXES:
+            if stem not in known or suffix.lower() not in suffixes:
                 continue
             path = Path(folder, name)
             if stem in found:
@@ -45,28 +56,40 @@ def read_size_px(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is missing, empty, or its header is not that of an image.
     """
+    return read_header(path)[:2]
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Size, and view if it is known, of an image as it is displayed; no pixel is decoded.
+
+    Raises:
+        ImageError: The file is missing, empty, or its header is not that of an image.
+    """
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty (0 bytes); download it again")
-        return _dicom_size(path) if path.suffix.lower() in (".dcm", ".dicom") else _pillow_size(path)
+        return _dicom_header(path) if path.suffix.lower() in DICOM_SUFFIXES else ImageHeader(*_pillow_size(path))
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}); download it again") from None
 
 
 def check_aspect(sizes_px: Iterable[tuple[Path, tuple[int, int]]], *, width: float, height: float) -> None:
-    """Make sure that files are resized copies of a reference: boxes are stored as shares of the whole image.
+    """Make sure that files are resized copies of one reference; see `check_aspects`."""
+    check_aspects((path, size, (width, height)) for path, size in sizes_px)
+
+
+def check_aspects(files: Iterable[tuple[Path, tuple[int, int], tuple[float, float]]]) -> None:
+    """Make sure that files are resized copies of their references: boxes are stored as shares of the whole image.
 
     Args:
-        sizes_px: Files with their width and height.
-        width: Width of the reference the boxes refer to.
-        height: Height of that reference.
+        files: Paths with their width and height, and the width and height their boxes refer to.
 
     Raises:
         DataError: An aspect ratio differs by more than 1 % (and by more than rounding to whole pixels explains).
     """
-    wrong = [(path, size) for path, size in sizes_px if not _same_aspect(size, (width, height))]
+    wrong = [one for one in files if not _same_aspect(one[1], one[2])]
     if wrong:
-        path, (found_width, found_height) = wrong[0]
+        path, (found_width, found_height), (width, height) = wrong[0]
         more = f" ({len(wrong)} such images)" if len(wrong) > 1 else ""
         raise DataError(
             f"{path}: {found_width} x {found_height} pixels are not a resized copy of the {width:g} x {height:g} "
@@ -95,10 +118,11 @@ def _pillow_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: damaged image ({type(error).__name__}); download it again") from None
 
 
-def _dicom_size(path: Path) -> tuple[int, int]:
+def _dicom_header(path: Path) -> ImageHeader:
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_DICOM_SIZE)
-        return int(header.Columns), int(header.Rows)
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_DICOM_HEADER)
+        view = str(header.get("ViewPosition") or "").strip().upper()
+        return ImageHeader(int(header.Columns), int(header.Rows), view or None)
     except OSError:
         raise
     except Exception as error:  # pydicom raises anything on damaged data
