@@ -119,12 +119,11 @@ def image_opinions(table: VinBigDataTable) -> pd.DataFrame:
     return pd.DataFrame({"readers": readers, "labels": labels.fillna(NO_FINDING), "healthy": healthy}).reset_index()
 
 
-def unusual_readers(table: VinBigDataTable) -> pd.DataFrame:
-    """Images that are not read by three: line (the first one about it), image_id, readers (how many), in file order."""
-    counted = _unusual(table.readings)
+def unusual_readers(table: VinBigDataTable) -> list[dict[str, object]]:
+    """Images that are not read by three, in file order: line (the first about it), image_id, readers (how many)."""
     first = table.readings.index.to_series().groupby(table.readings["image_id"]).min()
-    rows = pd.DataFrame({"line": first[counted.index], "readers": counted}).rename_axis("image_id").reset_index()
-    return rows[["line", "image_id", "readers"]].sort_values("line", ignore_index=True)
+    rows = sorted((int(first[name]), str(name), int(count)) for name, count in _unusual(table.readings).items())
+    return [{"line": line, "image_id": name, "readers": count} for line, name, count in rows]
 
 
 def _joined_readers(table: VinBigDataTable) -> "pd.Series[str]":

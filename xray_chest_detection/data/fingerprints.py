@@ -1,0 +1,122 @@
+"""What tells copies of one image, kept on disk because every image has to be decoded for it, and groups of copies."""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xray_chest_detection.core.files import atomic_path
+from xray_chest_detection.core.images import read_image
+from xray_chest_detection.data.duplicates import Grey, near_duplicates, thumbnail
+from xray_chest_detection.errors import DataError
+
+PART_IMAGES = 500  # decoded images that an interruption may cost
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+class Fingerprint(NamedTuple):
+    """An image: the state of its file, the sha256 of its decoded pixels, and its thumbnail `(128, 128)`."""
+
+    state: str
+    digest: str
+    thumbnail: Grey
+
+
+def read_fingerprints(
+    files: Mapping[str, Path], *, cache: Path, progress: Progress | None = None
+) -> dict[str, Fingerprint]:
+    """Fingerprints of images by name, decoding only files that are not in the cache or were changed since.
+
+    Args:
+        files: Name to image file.
+        cache: Folder that keeps them; made when there is something to keep.
+        progress: Wraps the images that have to be decoded.
+
+    Raises:
+        ImageError: A file cannot be decoded.
+        DataError: The cache is damaged, or cannot be written.
+    """
+    known = _read_cache(cache)
+    states = {name: _state(path) for name, path in files.items()}
+    found = {name: known[name] for name, state in states.items() if name in known and known[name].state == state}
+    todo = sorted(set(files) - set(found))
+    part: dict[str, Fingerprint] = {}
+    for name in progress(todo, len(todo)) if progress else todo:
+        pixels = read_image(files[name], name=str(files[name])).pixels
+        digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        part[name] = Fingerprint(states[name], digest, thumbnail(pixels))
+        if len(part) == PART_IMAGES or name == todo[-1]:
+            _write_part(cache, part)
+            found, part = found | part, {}
+    return found
+
+
+def first_of_copies(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """Name of every image to the alphabetically first name among its copies, its own when there is none.
+
+    Copies have equal pixels or are near duplicates (`data.duplicates`). Copies of copies are one group.
+    """
+    names = sorted(fingerprints)
+    if not names:
+        return {}
+    pairs = [
+        (pair.first, pair.second) for pair in near_duplicates(np.stack([fingerprints[n].thumbnail for n in names]))
+    ]
+    by_digest = sorted(range(len(names)), key=lambda index: (fingerprints[names[index]].digest, index))
+    for _, group in groupby(by_digest, key=lambda index: fingerprints[names[index]].digest):
+        first, *others = group
+        pairs += [(first, other) for other in others]
+    return {name: names[first] for name, first in zip(names, _first_connected(len(names), pairs), strict=True)}
+
+
+def _first_connected(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """For each of `count` indices the smallest one that chains of pairs lead to."""
+    parents = list(range(count))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    for one, other in pairs:
+        first, second = sorted((root(one), root(other)))
+        parents[second] = first
+    return [root(index) for index in range(count)]
+
+
+def _state(path: Path) -> str:
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def _read_cache(cache: Path) -> dict[str, Fingerprint]:
+    found: dict[str, Fingerprint] = {}
+    for path in sorted(cache.glob("*.npz")):
+        try:
+            with np.load(path) as part:
+                columns = [part[name] for name in ("names", "states", "digests", "thumbnails")]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise DataError(f"{path}: damaged; delete this file, its images are then decoded again") from None
+        found |= {
+            str(name): Fingerprint(str(state), str(digest), grey)
+            for name, state, digest, grey in zip(*columns, strict=True)
+        }
+    return found
+
+
+def _write_part(cache: Path, part: Mapping[str, Fingerprint]) -> None:
+    number = max((int(path.stem) for path in cache.glob("*.npz") if path.stem.isdigit()), default=0) + 1
+    with atomic_path(cache / f"{number:05d}.npz") as temporary:
+        np.savez(
+            temporary,
+            names=np.array(list(part)),
+            states=np.array([one.state for one in part.values()]),
+            digests=np.array([one.digest for one in part.values()]),
+            thumbnails=np.stack([one.thumbnail for one in part.values()]),
+        )

@@ -1,0 +1,138 @@
+"""The size that the boxes of an image refer to, when the file to train on may be a resized copy of the original.
+
+Source of `train_meta.csv`: the resized copies of VinBigData on Kaggle, and `data_prep.dicom_to_png`. `dim0` is the
+number of rows (height) of the DICOM file, `dim1` the number of columns (width).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xray_chest_detection.data.image_files import (
+    DICOM_SUFFIXES,
+    IMAGE_SUFFIXES,
+    ImageHeader,
+    check_aspects,
+    index_images,
+    read_header,
+)
+from xray_chest_detection.data.raw_csv import pick_columns, read_raw_csv, require, to_numbers
+from xray_chest_detection.errors import DataError
+
+META_FILE = "train_meta.csv"
+_META_COLUMNS = {"image_id": ("image id",), "height": ("dim0",), "width": ("dim1",)}
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Size = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Meta:
+    """Width and height in pixels of the originals by image name, and the file that says so."""
+
+    path: Path
+    sizes: dict[str, Size]
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Where the images are.
+
+    Attributes:
+        chosen: Name to the file to train on: a copy if there is one, else the DICOM file.
+        dicoms: Name to DICOM file, for those that are here.
+    """
+
+    chosen: dict[str, Path]
+    dicoms: dict[str, Path]
+
+
+def read_train_meta(path: Path) -> Meta:
+    """Read `train_meta.csv`: the sizes of the originals.
+
+    Raises:
+        DataError: A column or a value is missing, or an image stands there twice with different sizes; names the line.
+    """
+    table = pick_columns(read_raw_csv(path), _META_COLUMNS, path=path)
+    require(table["image_id"].ne(""), table, "the image name is missing", path=path)
+    sizes = to_numbers(table[["width", "height"]])
+    whole = (sizes > 0) & (sizes % 1 == 0)
+    require(whole.all(axis=1), table, "dim0 and dim1 must be whole numbers of pixels, from 1", path=path)
+    rows = pd.DataFrame({"image_id": table["image_id"], "width": sizes[:, 0], "height": sizes[:, 1]}).drop_duplicates()
+    twice = table.index.isin(rows.index[rows["image_id"].duplicated()])
+    require(~twice, table, "the image stands in the table twice with different sizes", path=path)
+    return Meta(path, dict(zip(rows["image_id"], zip(rows["width"], rows["height"], strict=True), strict=True)))
+
+
+def find_images(root: Path, wanted: Sequence[str], *, copies: Path) -> ImageFiles:
+    """Find the DICOM files below `root` and the copies (PNG, JPEG, ...) below `copies`, which may be the same folder.
+
+    Raises:
+        DataError: Two files have the same name.
+    """
+    dicoms = index_images(root, wanted, suffixes=DICOM_SUFFIXES)
+    return ImageFiles(dicoms | index_images(copies, wanted, suffixes=IMAGE_SUFFIXES - DICOM_SUFFIXES), dicoms)
+
+
+def reference_sizes(
+    names: Sequence[str], files: ImageFiles, meta: Meta | None, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """The size that the boxes refer to, from headers; no pixel is decoded.
+
+    It comes from `train_meta.csv`, else from the DICOM file. Where neither is given, a copy is taken for an original,
+    which `assumed` says.
+
+    Returns:
+        image_id, path, width, height, view (of a DICOM file that names it, else None), assumed; in the order of names.
+
+    Raises:
+        DataError: An image is not in `train_meta.csv`, it and the DICOM file disagree, or a copy has another aspect
+            ratio than its original.
+        ImageError: A file is damaged.
+    """
+    if meta is not None:
+        without = [name for name in names if name not in meta.sizes]
+        if without:
+            raise DataError(
+                f"{meta.path}: {len(without)} images have no line, first '{without[0]}'; use the table of the full set"
+            )
+    headers: list[tuple[ImageHeader, ImageHeader | None]] = []
+    for name in progress(names, len(names)) if progress else names:
+        chosen, dicom = files.chosen[name], files.dicoms.get(name)
+        original = None if dicom is None else read_header(dicom)
+        headers.append((original if original is not None and chosen == dicom else read_header(chosen), original))
+    originals = {name: original for name, (_, original) in zip(names, headers, strict=True) if original is not None}
+    if meta is not None:
+        _require_agreement(meta, originals, files.dicoms)
+    sizes: list[Size] = [
+        meta.sizes[name] if meta is not None else (original or own)[:2]
+        for name, (own, original) in zip(names, headers, strict=True)
+    ]
+    paths = [files.chosen[name] for name in names]
+    check_aspects((path, own[:2], size) for path, (own, _), size in zip(paths, headers, sizes, strict=True))
+    return pd.DataFrame(
+        {
+            "image_id": list(names),
+            "path": [str(path) for path in paths],
+            "width": np.array([size[0] for size in sizes], np.float64),
+            "height": np.array([size[1] for size in sizes], np.float64),
+            "view": [None if original is None else original.view for _, original in headers],
+            "assumed": [meta is None and original is None for _, original in headers],
+        }
+    )
+
+
+def _require_agreement(meta: Meta, originals: Mapping[str, ImageHeader], dicoms: Mapping[str, Path]) -> None:
+    wrong = [name for name, header in originals.items() if header[:2] != meta.sizes[name]]
+    if wrong:
+        header, (width, height) = originals[wrong[0]], meta.sizes[wrong[0]]
+        swapped = all(originals[name][1::-1] == meta.sizes[name] for name in wrong)
+        cure = "dim0 (rows) and dim1 (columns) look swapped" if swapped else "use a table made from these files"
+        raise DataError(
+            f"{meta.path}: image '{wrong[0]}' is {width:g} x {height:g} pixels here and {header.width_px} x "
+            f"{header.height_px} in {dicoms[wrong[0]]} ({len(wrong)} such images); {cure}"
+        )

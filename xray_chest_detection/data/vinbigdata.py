@@ -1,0 +1,194 @@
+"""VinBigData as an image and an annotation table: every reader's boxes, and finding-free images as background."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xray_chest_detection.config.vinbigdata import VinBigDataConfig
+from xray_chest_detection.core import boxes
+from xray_chest_detection.data.background import choose_background
+from xray_chest_detection.data.fingerprints import first_of_copies, read_fingerprints
+from xray_chest_detection.data.image_sizes import (
+    META_FILE,
+    ImageFiles,
+    Meta,
+    Progress,
+    find_images,
+    read_train_meta,
+    reference_sizes,
+)
+from xray_chest_detection.data.raw_csv import require
+from xray_chest_detection.data.readings import EDGES
+from xray_chest_detection.data.vinbigdata_table import TABLE_FILE, image_opinions, read_train_csv, unusual_readers
+from xray_chest_detection.errors import DataError
+
+SOURCE = "vinbigdata"
+FINGERPRINTS = "fingerprints"
+IMAGE_COLUMNS = ["image_id", "patient_id", "source", "path", "width", "height", "view", "labels", "healthy", "readers"]
+_ROUNDING_PX = 1.0
+
+
+@dataclass(frozen=True)
+class VinBigDataTables:
+    """The tables of the chosen images, and what was met on the way.
+
+    Attributes:
+        images: Image table.
+        annotations: Annotation table, one row a reader's box.
+        counts: What was counted.
+        unusual: Images that are not read by three; see `unusual_readers`.
+        inputs: The files that were read, apart from the images.
+    """
+
+    images: pd.DataFrame
+    annotations: pd.DataFrame
+    counts: dict[str, int]
+    unusual: list[dict[str, object]]
+    inputs: tuple[Path, ...]
+
+
+def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = None) -> VinBigDataTables:
+    """Read the table, choose the images with findings and the background, and find the size of each.
+
+    Raises:
+        DataError: A table is wrong, an image with findings is missing and `missing` is `error`, or boxes and image
+            sizes do not fit together.
+        ImageError: A chosen file is damaged.
+    """
+    root = config.resolved_root()
+    path = find_table(root)
+    table = read_train_csv(path)
+    opinions = image_opinions(table)
+    files = find_images(root, list(opinions["image_id"]), copies=config.resolved_copies())
+    meta = _find_meta(config)
+    chosen, counts = _choose(opinions, files, config)
+    sizes = reference_sizes(list(chosen["image_id"]), files, meta, progress=progress)
+    drawn = table.boxes[table.boxes["image_id"].isin(chosen["image_id"])]
+    fitted, cut = fit_boxes(drawn, sizes, meta, path=path)
+    images = chosen.merge(sizes, on="image_id").assign(source=SOURCE)
+    images = images.assign(patient_id=_patients(images, config, progress=progress))
+    per_image = images["patient_id"].value_counts()
+    counts = (
+        table.counts
+        | counts
+        | {
+            "images_used_as_dicom": int(images["path"].isin([str(dicom) for dicom in files.dicoms.values()]).sum()),
+            "boxes_of_these_images": len(fitted),
+            "boxes_cut_at_border": cut,
+            "groups_of_copies": int((per_image > 1).sum()),
+            "images_in_groups_of_copies": int(per_image[per_image > 1].sum()),
+        }
+    )
+    n_readers = fitted["image_id"].map(table.readings["image_id"].value_counts()).astype(float)
+    return VinBigDataTables(
+        images[IMAGE_COLUMNS],
+        fitted.assign(n_readers=n_readers).reset_index(drop=True),
+        counts,
+        unusual_readers(table),
+        (path,) if meta is None else (path, meta.path),
+    )
+
+
+def find_table(root: Path) -> Path:
+    """The path of `train.csv`, plain or gzipped, in a data root or in one of its sub-folders.
+
+    Raises:
+        DataError: It is missing.
+    """
+    for pattern in (TABLE_FILE, f"{TABLE_FILE}.gz", f"*/{TABLE_FILE}", f"*/{TABLE_FILE}.gz"):
+        found = sorted(root.glob(pattern))
+        if found:
+            return found[0]
+    raise DataError(f"{root}: no file {TABLE_FILE}; see datasets/README.md on what to download")
+
+
+def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, meta: Meta | None, *, path: Path) -> tuple[pd.DataFrame, int]:
+    """Cut boxes at the border of their image.
+
+    Args:
+        drawn: Boxes of `read_train_csv`, in pixels of the original.
+        sizes: Rows of `reference_sizes`.
+        meta: Where the sizes come from, for messages.
+        path: The file the boxes come from, for messages.
+
+    Returns:
+        The boxes, and how many of them were cut.
+
+    Raises:
+        DataError: Boxes leave an image whose size is only assumed, lie outside their image, or fit much better when
+            the columns of `train_meta.csv` are swapped; names the line.
+    """
+    joined = drawn[["image_id"]].join(sizes.set_index("image_id"), on="image_id")
+    size = joined[["width", "height"]].to_numpy(np.float64)
+    xyxy = drawn[EDGES].to_numpy(np.float64)
+    leaves = _leaves(xyxy, size)
+    if meta is not None and _leaves(xyxy, size[:, ::-1]).sum() < leaves.sum():
+        raise DataError(
+            f"{meta.path}: {int(leaves.sum())} boxes of {path} leave their image, fewer when the columns are swapped; "
+            "dim0 must be the rows (height), dim1 the columns (width)"
+        )
+    wrong = joined[leaves & joined["assumed"].to_numpy(bool)]
+    if len(wrong):
+        one = wrong.iloc[0]
+        message = (
+            f"the box leaves {one['path']}, {one['width']:g} x {one['height']:g} pixels: a resized copy; "
+            f"name its {META_FILE} (image_id,dim0,dim1) with --train-meta, or put the DICOM files under the root"
+        )
+        require(~drawn.index.isin(wrong.index), drawn, message, path=path)
+    clipped = np.clip(xyxy, 0, np.tile(size, 2))
+    require(
+        boxes.area(clipped) > 0, drawn, "the box lies outside its image; is the image of another download?", path=path
+    )
+    cut = (np.abs(clipped - xyxy) > 0.01).any(axis=1)
+    return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), int(cut.sum())
+
+
+def _leaves(xyxy: boxes.FloatArray, size: boxes.FloatArray) -> boxes.FloatArray:
+    """Whether boxes `(N, 4)` leave their images, width and height `(N, 2)`, by more than rounding."""
+    return np.asarray((xyxy < -_ROUNDING_PX).any(axis=1) | (xyxy[:, 2:] > size + _ROUNDING_PX).any(axis=1))
+
+
+def _find_meta(config: VinBigDataConfig) -> Meta | None:
+    """The sizes of the originals: the table that is named, else the one that lies with the copies."""
+    beside = config.resolved_copies() / META_FILE
+    path = config.train_meta or (beside if beside.is_file() else None)
+    return None if path is None else read_train_meta(path)
+
+
+def _choose(opinions: pd.DataFrame, files: ImageFiles, config: VinBigDataConfig) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Images with findings and finding-free ones that are on disk, sorted by name, and what is missing."""
+    on_disk = opinions["image_id"].isin(files.chosen.keys())
+    found = ~opinions["healthy"]
+    absent = opinions.loc[found & ~on_disk, "image_id"]
+    if not on_disk.any() or len(absent) == found.sum() > 0:
+        raise DataError(
+            f"{config.resolved_root()}: none of the {found.sum()} images with findings is here; "
+            "unpack the images below this folder (see datasets/README.md), or name the folder of copies with --copies"
+        )
+    if len(absent) and config.missing == "error":
+        raise DataError(
+            f"{config.resolved_root()}: {len(absent)} images with findings are missing, first '{absent.iloc[0]}'; "
+            "complete the download or pass --missing drop"
+        )
+    background = choose_background(
+        opinions[~found & on_disk].assign(patient_id=opinions["image_id"]), config.background, seed=config.seed
+    )
+    chosen = pd.concat([opinions[found & on_disk], background[opinions.columns]])
+    counts = {
+        "images_with_findings_missing": len(absent),
+        "finding_free_images_missing": int((~found & ~on_disk).sum()),
+        "images_with_findings": int((found & on_disk).sum()),
+        "background_images": len(background),
+    }
+    return chosen.sort_values("image_id", ignore_index=True), counts
+
+
+def _patients(images: pd.DataFrame, config: VinBigDataConfig, *, progress: Progress | None) -> "pd.Series[str]":
+    """What stands for the patient nobody knows: the alphabetically first name among the copies of an image."""
+    if not config.group_copies:
+        return images["image_id"]
+    files = {name: Path(path) for name, path in zip(images["image_id"], images["path"], strict=True)}
+    fingerprints = read_fingerprints(files, cache=config.out / FINGERPRINTS, progress=progress)
+    return images["image_id"].map(first_of_copies(fingerprints))
