@@ -9,6 +9,7 @@ from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.data import NihConfig, SplitConfig, YoloConfig
 from xray_chest_detection.config.demo import DemoConfig
 from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core.schemes import ClassScheme
