@@ -30,6 +30,7 @@ def model_of(path: Path) -> type[BaseModel]:
         "yolo": YoloConfig,
         "demo": DemoConfig,
         "vinbigdata": VinBigDataConfig,
+        "dicom": DicomToPngConfig,
     }
     return by_prefix[path.stem.partition("_")[0]]
 
