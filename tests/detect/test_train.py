@@ -61,6 +61,7 @@ REACHES = [
 # Used by this project itself, not by ultralytics; or refused above 0.
 ELSEWHERE = {
     *("task", "name", "title", "synthetic", "weights", "runs", "checkpoint", "precision", "augment", "comet", "after"),
+    *("mask_unknown", "mask_unlocated", "label_weights"),
 }
 REFUSED = {"erasing", "hue", "saturation", "copy_paste"}
 

@@ -114,6 +114,9 @@ class DetectConfig(StrictModel):
         box_gain: Weight of the box loss.
         class_gain: Weight of the class loss.
         class_balance: Power of the inverse class frequency that weights the classes, 0 (off) to 1.
+        mask_unknown: Learn nothing about a class from the empty places of an image whose source never labelled it.
+        mask_unlocated: The same for a class that the image is known to show, but nobody boxed.
+        label_weights: Multiply each box's share of the loss by its weight.
         freeze: Number of first layers that are not trained.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation
             split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
@@ -147,6 +150,9 @@ class DetectConfig(StrictModel):
     box_gain: float = Field(7.5, gt=0)
     class_gain: float = Field(0.5, gt=0)
     class_balance: float = Field(0.0, ge=0, le=1)
+    mask_unknown: bool = True
+    mask_unlocated: bool = True
+    label_weights: bool = True
     freeze: int = Field(0, ge=0)
     checkpoint: Literal["best", "last"] = "best"
     device: str | None = None

@@ -1,24 +1,82 @@
-"""Training images read and scaled exactly as the demo does it.
+"""Training images read and scaled exactly as the demo does it, with what is unknown on them.
 
 ultralytics scales with OpenCV's bilinear filter, which skips pixels when it shrinks; `core.letterbox` averages them. A
 model trained on the one and used with the other loses one to two points of mAP50.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 from ultralytics.data import YOLODataset, build
 
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import scale_to_fit
+from xray_chest_detection.detect.masks import WEIGHT
+from xray_chest_detection.detect.regions import UNKNOWN, Regions, follow
+from xray_chest_detection.detect.side_labels import SideLabels
 
 
 class XrayDataset(YOLODataset):  # type: ignore[misc]
-    """A `YOLODataset` with the demo's decoder and filter."""
+    """A `YOLODataset` with the demo's decoder and filter.
+
+    With side labels a sample also has the parts of the image where classes are unknown (`Regions.encoded`) and the
+    weights of its boxes; the labels themselves, which ultralytics keeps, counts and plots, are left alone. Without side
+    labels nothing is added.
+    """
+
+    def __init__(self, *arguments: Any, side: SideLabels | None = None, **options: Any) -> None:  # noqa: ANN401
+        self.side = side
+        super().__init__(*arguments, **options)
+        self.box_weights: dict[str, NDArray[np.float32]] = {}
+        if side is not None:
+            for label in self.labels:
+                rows = np.hstack([label["cls"], label["bboxes"]])
+                self.box_weights[label["im_file"]] = side.weights_of(Path(label["im_file"]), rows)
+
+    def build_transforms(self, hyp: Any = None) -> Any:  # noqa: ANN401 -- the signature of ultralytics
+        """The augmentation; it takes the unknown parts along."""
+        transforms = super().build_transforms(hyp)
+        if self.side is not None:
+            follow(transforms)
+        return transforms
+
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """One film; weights travel as a second column of `cls`, which every step filters and joins with the boxes."""
+        sample: dict[str, Any] = super().get_image_and_label(index)
+        if self.side is None:
+            return sample
+        height, width = sample["resized_shape"]
+        file, n_classes = sample["im_file"], self.side.n_classes
+        ids = self.side.unknown_on(Path(file))
+        sample[UNKNOWN] = Regions.whole(ids, n_classes=n_classes, width_px=width, height_px=height)
+        sample["cls"] = np.column_stack([sample["cls"], self.box_weights[file]])
+        return sample
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One augmented image as tensors."""
+        sample: dict[str, Any] = super().__getitem__(index)
+        if self.side is None:
+            return sample
+        height, width = sample["img"].shape[1:]
+        rows = sample[UNKNOWN].encoded(width_px=width, height_px=height)
+        classes = sample["cls"]  # without boxes it has one column
+        return sample | {UNKNOWN: torch.from_numpy(rows), "cls": classes[:, :1], WEIGHT: classes[:, 1:].flatten()}
+
+    @staticmethod
+    def collate_fn(batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Samples to a batch: unknown parts `(B, R, 6 + C)` filled up with zeros, weights `(N,)` like the boxes."""
+        joined: dict[str, Any] = YOLODataset.collate_fn(batch)
+        if UNKNOWN in joined:
+            joined[UNKNOWN] = pad_sequence(joined[UNKNOWN], batch_first=True)
+            joined[WEIGHT] = torch.cat(joined[WEIGHT])
+        return joined
 
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
@@ -44,10 +102,10 @@ class XrayDataset(YOLODataset):  # type: ignore[misc]
 
 
 @contextmanager
-def reading_like_the_demo() -> Iterator[None]:
+def reading_like_the_demo(side: SideLabels | None = None) -> Iterator[None]:
     """Let ultralytics build its data sets with `XrayDataset`."""
     original = build.YOLODataset
-    build.YOLODataset = XrayDataset
+    build.YOLODataset = partial(XrayDataset, side=side)
     try:
         yield
     finally:

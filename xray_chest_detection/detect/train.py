@@ -19,6 +19,7 @@ from xray_chest_detection.data.yolo import DATA_FILE
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import SPLIT_INPUT, Run, create_run, open_run, split_digest
+from xray_chest_detection.detect.side_labels import read_side_labels
 from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.trainer import XrayTrainer
 from xray_chest_detection.detect.weights import is_architecture, resolve_weights
@@ -37,7 +38,7 @@ def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
 
     Raises:
         ConfigError: There is no such device.
-        DataError: The data set is missing.
+        DataError: The data set is missing, or its side files are damaged.
         ModelError: The weights are missing or damaged, the run exists, or the training failed.
     """
     _require_data(config)
@@ -205,6 +206,7 @@ def _require_data(config: DetectConfig) -> None:
     if not (config.data / DATA_FILE).is_file():
         raise DataError(f"{config.data}: no data set here; build it with `python -m data_prep.build_yolo` first")
     read_manifest(config.data)
+    read_side_labels(config)
 
 
 def _epochs_done(run: Run) -> int:

@@ -1,8 +1,12 @@
-"""The ultralytics trainer with what this project adds: bfloat16 on a CPU, checkpoints that are never half-written."""
+"""The ultralytics trainer with what this project adds.
+
+Bfloat16 on a CPU, a loss that knows what is unknown, and checkpoints that are never half-written.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,13 @@ import torch
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import SETTINGS, dist
+from ultralytics.utils.torch_utils import unwrap_model
 
 from xray_chest_detection.core.files import atomic_path, write_bytes
 from xray_chest_detection.detect.dataset import reading_like_the_demo
-from xray_chest_detection.detect.runs import CONFIG_FILE
+from xray_chest_detection.detect.masks import weigh_criterion
+from xray_chest_detection.detect.runs import CONFIG_FILE, open_run
+from xray_chest_detection.detect.side_labels import SideLabels, read_side_labels
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 
@@ -22,7 +29,8 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
     """A `DetectionTrainer` that logs nowhere by itself and can run its forward pass in bfloat16 on a CPU.
 
     With several GPUs ultralytics starts one process each, which builds this class again from `cfg`, `overrides` and
-    `_callbacks` alone. The options for a CPU are therefore not needed there.
+    `_callbacks` alone. The options for a CPU are therefore not needed there, and the use of the data set's side files
+    is read from the configuration in the run folder.
     """
 
     last: Any  # paths, and while a checkpoint is written what stands in for them
@@ -48,8 +56,20 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:  # noqa: ANN401
         """The data set of ultralytics, with images read and scaled as the demo does it."""
-        with reading_like_the_demo():
+        with reading_like_the_demo(self.side):
             return super().build_dataset(img_path, mode, batch)
+
+    @cached_property
+    def side(self) -> SideLabels | None:
+        """Unknown classes and weights of boxes that this run uses."""
+        return read_side_labels(open_run(Path(self.save_dir)).config)
+
+    def _setup_train(self) -> None:
+        """Set up as ultralytics does; then both losses, of training and of validation, obey the side labels."""
+        super()._setup_train()
+        if self.side is not None:
+            weigh_criterion(unwrap_model(self.model))
+            weigh_criterion(self.ema.ema)
 
     def train(self) -> None:
         """Train here, or in one process per GPU; the run's configuration outlives the latter's fresh folder."""
