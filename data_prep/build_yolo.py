@@ -12,7 +12,7 @@ from xray_chest_detection.core.manifest import Manifest, hash_inputs, is_up_to_d
 from xray_chest_detection.data.splits import SPLIT_FILE, read_split
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE, IMAGES_FILE, read_tables
 from xray_chest_detection.data.views import make_view
-from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE, is_complete, write_yolo
+from xray_chest_detection.data.yolo import is_complete, product_files, stamp_of_images, write_yolo
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan = Manifest(
         step="data_prep.build_yolo",
         config=config.model_dump(mode="json"),
-        inputs=hash_inputs(*tables, config.split / SPLIT_FILE, config.scheme),
+        inputs=hash_inputs(*tables, config.split / SPLIT_FILE, config.scheme) | {"images": stamp_of_images(view)},
         counts=view.counts(),
         seed=config.seed,
         versions=versions_of("pandas", "pillow"),
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{config.out} is up to date")
     else:
         write_yolo(view, config.out, longest_side_px=config.longest_side_px, progress=partial(bar, title="images"))
-        outputs = hash_inputs(config.out / DATA_FILE, config.out / INDEX_FILE)
+        outputs = hash_inputs(*product_files(config.out))
         write_manifest(config.out, plan.model_copy(update={"outputs": outputs}))
         print(f"wrote {config.out}")
     print(table([{"split": name, **view.counts()[name]} for name in SPLITS]))

@@ -1,4 +1,4 @@
-"""Split the images of one source by patient: `python -m data_prep.split configs/data/split.yaml [--seed 1 ...]`."""
+"""Split images by patient, source by source: `python -m data_prep.split configs/data/split.yaml [--seed 1 ...]`."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         counts = split_counts(split, annotations)
         write_manifest(config.out, plan.model_copy(update={"outputs": outputs, "counts": counts}))
         print(f"wrote {config.out / SPLIT_FILE}")
-    print(table([{"split": name, **split_counts(split, annotations)[name]} for name in SPLITS]))
+    for source, part in split.groupby("source"):
+        counts = split_counts(part, annotations)
+        print(table([{"source": source, "split": name, **counts[name]} for name in SPLITS]))
 
 
 if __name__ == "__main__":

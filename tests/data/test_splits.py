@@ -94,14 +94,53 @@ def test_no_boxes_at_all_can_be_split(make_tables):
 
 @pytest.mark.parametrize("count", [0, 9])
 def test_too_few_patients(make_tables, count):
-    with pytest.raises(DataError, match=r"(9 patients are too few to split; at least 10|got no images)"):
+    with pytest.raises(DataError, match=r"(9 patients of nih are too few to split; at least 10|no images to split)"):
         make_split(*make_tables({f"p{n}": [None] for n in range(count)}), SplitConfig())
 
 
-def test_one_source_at_a_time(make_tables):
-    images, annotations = make_tables({f"p{n}": [None] for n in range(20)})
-    with pytest.raises(DataError, match="split one source at a time, got nih, vinbigdata"):
-        make_split(images.assign(source=["nih", "vinbigdata"] * 10), annotations, SplitConfig())
+def two_sources(make_tables, nih, vinbigdata):
+    """Tables of two sources whose patients have the same names."""
+    images, annotations = make_tables(nih)
+    others, boxes = make_tables(vinbigdata)
+    others = others.assign(image_id="v" + others["image_id"], source="vinbigdata")
+    return pd.concat([images, others]), pd.concat([annotations, boxes.assign(image_id="v" + boxes["image_id"])])
+
+
+def test_every_source_is_split_as_if_it_were_alone(make_tables):
+    images, annotations = two_sources(make_tables, many(120), many(90, start=60))
+    split = make_split(images, annotations, SplitConfig())
+    for source in ("nih", "vinbigdata"):
+        alone = make_split(images[images["source"] == source], annotations, SplitConfig())
+        together = split[split["source"] == source].reset_index(drop=True)
+        pd.testing.assert_frame_equal(together, alone)
+        assert together.drop_duplicates("patient_id")["split"].value_counts(normalize=True)["test"] > 0.08
+    counts = split_counts(split, annotations)
+    assert sum(counts[part]["patients"] for part in SPLITS) == 210
+    assert set(split_counts(split[split["source"] == "nih"], annotations)["val"]) == set(counts["val"])
+
+
+def test_a_kept_split_of_one_source_holds_in_tables_of_two(make_tables):
+    kept = make_split(*make_tables(many(120)), SplitConfig(seed=3))
+    images, annotations = two_sources(make_tables, many(125), many(60))
+    split = make_split(images, annotations, SplitConfig(keep="unused"), kept=kept)
+    assert moved_patients(kept, split) == []
+    others = split[split["source"] == "vinbigdata"].drop_duplicates("patient_id")
+    assert others["split"].value_counts().to_dict() == {"train": 48, "val": 6, "test": 6}
+    few, boxes = two_sources(make_tables, many(120), many(5))
+    with pytest.raises(DataError, match="5 patients of vinbigdata are too few to split"):
+        make_split(few, boxes, SplitConfig(keep="unused"), kept=kept)
+
+
+def test_the_official_list_is_for_nih_only(tmp_path, make_tables):
+    images, annotations = two_sources(make_tables, many(60), many(60))
+    path = tmp_path / "test_list.txt"
+    path.write_text("\n".join(images.loc[(images["source"] == "nih") & (images["patient_id"] < "p0020"), "image_id"]))
+    split = make_split(images, annotations, SplitConfig(official_test_list=path))
+    patients = split.drop_duplicates(["source", "patient_id"]).groupby("source")["split"].value_counts()
+    assert patients["nih", "test"] == 20
+    assert patients["vinbigdata", "test"] == pytest.approx(6, abs=2)
+    with pytest.raises(DataError, match="official_test_list is NIH's, and there are only images of vinbigdata"):
+        make_split(images[images["source"] == "vinbigdata"], annotations, SplitConfig(official_test_list=path))
 
 
 def test_patients_of_a_kept_split_keep_their_part(make_tables):

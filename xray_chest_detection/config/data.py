@@ -40,7 +40,7 @@ class NihConfig(StrictModel):
 
 
 class SplitConfig(StrictModel):
-    """Split the images of one source by patient, stratified over the classes.
+    """Split images by patient, stratified over the classes; every source by itself, with the same shares.
 
     Attributes:
         tables: Folder with `images.csv` and `annotations.csv`.
@@ -48,7 +48,7 @@ class SplitConfig(StrictModel):
         train: Share of the patients for training.
         val: Share for choosing thresholds.
         test: Share for the reported numbers.
-        official_test_list: NIH's `test_list.txt`: its images become the test split, the others are split into
+        official_test_list: NIH's `test_list.txt`: its images become the test split, NIH's others are split into
             training and validation.
         keep: Folder of an existing split whose patients keep their part; only new patients are drawn. With it, a larger
             download never moves the test patients of trained models into training.
@@ -87,6 +87,8 @@ class YoloConfig(StrictModel):
         class_name: The class of a `one_class` data set.
         out: Folder of the data set.
         longest_side_px: Images with a longer side are reduced to it; not given: files are linked as they are.
+        weights: What a box counts in training: `agreement`, the share of the image's readers who drew it;
+            `probability`, of the consensus rule `em`; `none`, all the same. Boxes without the value count fully.
         train_negatives_per_positive: At most this many box-free training images per training image with a box,
             seeded; not given: all. Validation and test always keep all.
         seed: Seed of the choice of box-free training images.
@@ -99,6 +101,7 @@ class YoloConfig(StrictModel):
     class_name: str | None = None
     out: Path
     longest_side_px: int | None = Field(None, ge=64)
+    weights: Literal["none", "agreement", "probability"] = "none"
     train_negatives_per_positive: float | None = Field(None, ge=0)
     seed: int = 0
 

@@ -35,12 +35,18 @@ class ClassScheme(BaseModel):
                     raise ValueError(f"sources.{source}.{label}: '{target}' is not one of {', '.join(self.classes)}")
         return self
 
-    def class_of(self, label: str, *, source: str) -> str | None:
+    def class_of(self, label: str, *, source: str | None) -> str | None:
         """The class a source's label stands for, or None when the scheme leaves it out.
+
+        Args:
+            label: The label as the source spells it.
+            source: The source; None for united tables, whose labels are class names of the scheme already.
 
         Raises:
             DataError: The source or the label is not in the scheme.
         """
+        if source is None:
+            return self.classes[self.index_of(label)]
         labels = self.sources.get(source)
         if labels is None:
             raise DataError(f"scheme {self.name}: unknown source '{source}' (known: {', '.join(self.sources)})")

@@ -11,6 +11,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from xray_chest_detection.config.data import SPLITS, SplitConfig
 from xray_chest_detection.core.files import atomic_path, sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, hash_inputs, read_manifest
+from xray_chest_detection.data.nih import SOURCE as NIH
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE
 from xray_chest_detection.errors import DataError
 
@@ -25,29 +26,29 @@ def make_split(
 ) -> pd.DataFrame:
     """Assign every image to train, val or test so that no patient stands in two of them.
 
-    Patients, not images, are stratified: over the classes they have boxes of, and over having none.
+    Every source is split by itself, so that each has its share in every part. Patients, not images, are stratified:
+    over the classes they have boxes of, and over having none.
 
     Args:
-        images: Image table of one source.
+        images: Image table of one or more sources.
         annotations: Annotation table of the same images.
         config: Shares, seed and, if used, the official test list.
         kept: An existing split whose patients keep their part. The others are drawn with the same shares; fewer than
-            10 of them go to training.
+            10 others of a source it holds go to training.
 
     Returns:
         Columns image_id, patient_id, source, split; sorted by image_id.
 
     Raises:
-        DataError: There are several sources, or too few patients for three splits.
+        DataError: A source has too few patients for three splits, or the official list is wrong.
     """
     sources = sorted(images["source"].unique())
-    if len(sources) != 1:
-        raise DataError(f"{config.tables}: split one source at a time, got {', '.join(sources) or 'no images'}")
-    fixed = _kept_parts(kept, sources[0]) if kept is not None else _official_parts(images, config.official_test_list)
-    patients = _patient_classes(images, annotations)
-    drawn = _draw_parts(patients[~patients.index.isin(list(fixed))], config)
-    table = images[_WHO].assign(split=images["patient_id"].map(fixed | drawn))
-    table = table.sort_values("image_id").reset_index(drop=True)
+    if not sources:
+        raise DataError(f"{config.tables}: there are no images to split")
+    if config.official_test_list is not None and NIH not in sources:
+        raise DataError(f"{config.tables}: official_test_list is NIH's, and there are only images of {sources[0]}")
+    tables = [_split_source(images[images["source"] == name], annotations, config, kept=kept) for name in sources]
+    table = pd.concat(tables).sort_values("image_id").reset_index(drop=True)
     check_split(table, place="split")
     return table
 
@@ -158,18 +159,19 @@ def write_split(folder: Path, split: pd.DataFrame) -> None:
 
 
 def split_counts(split: pd.DataFrame, annotations: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Per split: patients, images, boxes, and boxes per class in the source's spelling."""
+    """Per split: patients, images, boxes, and boxes per class of the annotation table."""
     part_of = split.set_index("image_id")["split"]
     per_class = pd.crosstab(annotations["image_id"].map(part_of), annotations["class_name"])
+    labels = sorted(annotations["class_name"].unique())
     counts = {}
     for name in SPLITS:
         rows = split[split["split"] == name]
-        classes = {label: int(column.get(name, 0)) for label, column in per_class.items()}
+        classes = {label: int(per_class[label].get(name, 0)) if label in per_class else 0 for label in labels}
         counts[name] = {
-            "patients": int(rows["patient_id"].nunique()),
+            "patients": len(rows[["source", "patient_id"]].drop_duplicates()),
             "images": len(rows),
             "boxes": sum(classes.values()),
-        } | {str(label): count for label, count in classes.items()}
+        } | classes
     return counts
 
 
@@ -199,18 +201,28 @@ def _kept_parts(kept: pd.DataFrame, source: str) -> dict[Hashable, str]:
     return dict(zip(rows["patient_id"], rows["split"], strict=True))
 
 
-def _draw_parts(patients: pd.DataFrame, config: SplitConfig) -> dict[Hashable, str]:
-    """A part for every patient that has none yet."""
-    few = len(patients) < MIN_PATIENTS
-    if few and config.keep is not None:
-        return dict.fromkeys(patients.index, "train")
-    if few:
+def _split_source(
+    images: pd.DataFrame, annotations: pd.DataFrame, config: SplitConfig, *, kept: pd.DataFrame | None
+) -> pd.DataFrame:
+    source = images["source"].iloc[0]
+    official = config.official_test_list if source == NIH else None
+    fixed = _official_parts(images, official) if kept is None else _kept_parts(kept, source)
+    patients = _patient_classes(images, annotations[annotations["image_id"].isin(images["image_id"])])
+    new = patients[~patients.index.isin(list(fixed))]
+    few = len(new) < MIN_PATIENTS
+    if few and not (kept is not None and fixed):
         raise DataError(
-            f"{config.tables}: {len(patients)} patients are too few to split; at least {MIN_PATIENTS} are needed"
+            f"{config.tables}: {len(new)} patients of {source} are too few to split; at least {MIN_PATIENTS} are needed"
         )
+    drawn = dict.fromkeys(new.index, "train") if few else _draw_parts(new, config, with_test=official is None)
+    return images[_WHO].assign(split=images["patient_id"].map(fixed | drawn))
+
+
+def _draw_parts(patients: pd.DataFrame, config: SplitConfig, *, with_test: bool) -> dict[Hashable, str]:
+    """A part for every patient."""
     parts: dict[Hashable, str] = {}
     rest = patients
-    if config.official_test_list is None:
+    if with_test:
         test = _draw(rest, config.test, seed=config.seed)
         parts |= dict.fromkeys(test, "test")
         rest = rest.drop(index=test)

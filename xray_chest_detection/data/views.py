@@ -7,7 +7,11 @@ import pandas as pd
 
 from xray_chest_detection.config.data import SPLITS, YoloConfig
 from xray_chest_detection.core.schemes import FINDING, ClassScheme
+from xray_chest_detection.data.class_names import SEPARATOR, box_classes, known_classes, labelled_classes
+from xray_chest_detection.data.side_files import Reason
 from xray_chest_detection.errors import DataError
+
+MIN_WEIGHT = 1e-6  # a weight of 0 would make a box background, which is a stronger claim than nobody made
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,15 @@ class View:
     Attributes:
         classes: Class names by class id.
         images: Image rows with an additional column `split`.
-        labels: Boxes with an additional column `class_id`, in pixels of the reference size.
+        labels: Boxes with the additional columns `class_id` and `weight`, in pixels of the reference size.
+        unknown: Columns image_id, class_name, reason: classes whose absence of boxes says nothing on that image; see
+            `data.side_files`.
     """
 
     classes: tuple[str, ...]
     images: pd.DataFrame
     labels: pd.DataFrame
+    unknown: pd.DataFrame
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per split: images, images without a box, patients, and boxes per class."""
@@ -45,33 +52,43 @@ def make_view(
 ) -> View:
     """Select the images and boxes of a multiclass, binary or one-class data set.
 
-    An image whose image-level labels name the class of a one-class data set, but that has no box of it, is left out:
-    the finding is there, nobody drew where. Images of the split that the tables lack are an error, and the reverse.
+    A class is unknown on an image when the image is not labelled for it, or is labelled with it but has no box of it:
+    the finding is there, nobody drew where. An image that tells nothing about the class of a one-class data set is
+    left out of it. In a binary data set "Finding" is unknown on an image that is labelled with a class but has no box
+    at all; where one finding has a box and another has none, the image stays as it is.
+
+    Images of the split that the tables lack are an error, and the reverse.
 
     Raises:
-        DataError: Tables and split disagree, or the scheme does not know a label or class.
+        DataError: Tables and split disagree, the boxes are still those of several readers, the scheme does not know a
+            label or class, or no box has the weight that is asked for.
     """
     _check_same_images(images, split, config)
+    _check_one_reading(images, config)
     images = images.merge(split[["image_id", "split"]], on="image_id")
-    source_of = images.set_index("image_id")["source"]
-    sources = annotations["image_id"].map(source_of)
-    mapping = {
-        pair: scheme.class_of(pair[1], source=pair[0])
-        for pair in set(zip(sources, annotations["class_name"], strict=True))
-    }
-    united = [mapping[pair] for pair in zip(sources, annotations["class_name"], strict=True)]
-    labels = annotations.assign(united=pd.Series(united, annotations.index, dtype=object)).dropna(subset="united")
+    labels = annotations.assign(united=box_classes(images, annotations, scheme)).dropna(subset="united")
+    unknown = _unknown_classes(images, labels, scheme)
     if config.kind == "one_class":
-        images, labels = _keep_one_class(images, labels, scheme, str(config.class_name))
-        names: tuple[str, ...] = (str(config.class_name),)
+        name = str(config.class_name)
+        scheme.index_of(name)
+        names: tuple[str, ...] = (name,)
+        labels = labels[labels["united"] == name]
+        images = images[~images["image_id"].isin(unknown.loc[unknown["class_name"] == name, "image_id"])]
+        unknown = unknown.iloc[:0]
     elif config.kind == "binary":
         labels, names = labels.assign(united=FINDING), (FINDING,)
+        unknown = _unknown_findings(unknown, labels)
     else:
         names = scheme.classes
-    labels = labels.assign(class_id=labels["united"].map(names.index)).drop(columns="united")
+    labels = labels.assign(class_id=labels["united"].map(names.index), weight=_weights(labels, config))
     if config.train_negatives_per_positive is not None:
         images = _thin_train_negatives(images, labels, config.train_negatives_per_positive, seed=config.seed)
-    return View(names, images.sort_values("image_id").reset_index(drop=True), labels.reset_index(drop=True))
+    return View(
+        names,
+        images.sort_values("image_id").reset_index(drop=True),
+        labels.drop(columns="united").reset_index(drop=True),
+        unknown[unknown["image_id"].isin(images["image_id"])].reset_index(drop=True),
+    )
 
 
 def _check_same_images(images: pd.DataFrame, split: pd.DataFrame, config: YoloConfig) -> None:
@@ -89,20 +106,45 @@ def _check_same_images(images: pd.DataFrame, split: pd.DataFrame, config: YoloCo
         )
 
 
-def _keep_one_class(
-    images: pd.DataFrame, labels: pd.DataFrame, scheme: ClassScheme, class_name: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    scheme.index_of(class_name)
-    kept = labels[labels["united"] == class_name]
-    spellings = {
-        (source, label) for source, known in scheme.sources.items() for label, to in known.items() if to == class_name
-    }
-    named = [
-        any((source, label) in spellings for label in str(text).split("|"))
-        for source, text in zip(images["source"], images["labels"], strict=True)
-    ]
-    unlocated = np.array(named, np.bool_) & ~images["image_id"].isin(kept["image_id"]).to_numpy(bool)
-    return images[~unlocated], kept
+def _check_one_reading(images: pd.DataFrame, config: YoloConfig) -> None:
+    """Boxes of several readers are one finding several times; only united tables hold what they agreed on."""
+    if "readers" not in images:
+        return
+    several = images["readers"].str.contains(SEPARATOR, regex=False, na=False) & images["known"].isna()
+    if several.any():
+        raise DataError(
+            f"{config.tables}: image '{images.loc[several, 'image_id'].iloc[0]}' has the boxes of several readers "
+            f"({int(several.sum())} such images); join them with `python -m data_prep.unite` first"
+        )
+
+
+def _unknown_classes(images: pd.DataFrame, labels: pd.DataFrame, scheme: ClassScheme) -> pd.DataFrame:
+    drawn = set(zip(labels["image_id"], labels["united"], strict=True))
+    rows: list[tuple[str, str, Reason]] = []
+    for image_id, known, named in zip(
+        images["image_id"], known_classes(images, scheme), labelled_classes(images, scheme), strict=True
+    ):
+        rows += [(image_id, name, "not_labelled") for name in scheme.classes if name not in known]
+        rows += [(image_id, name, "not_located") for name in named if name in known and (image_id, name) not in drawn]
+    return pd.DataFrame(rows, columns=["image_id", "class_name", "reason"])
+
+
+def _unknown_findings(unknown: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Images with a finding that nobody located, and no box; a class that a source lacks leaves "Finding" known."""
+    unlocated = unknown[(unknown["reason"] == "not_located") & ~unknown["image_id"].isin(labels["image_id"])]
+    return unlocated.drop_duplicates("image_id").assign(class_name=FINDING)
+
+
+def _weights(labels: pd.DataFrame, config: YoloConfig) -> "pd.Series[float]":
+    if config.weights == "none":
+        return pd.Series(1.0, labels.index)
+    values = labels[config.weights]
+    if values.isna().all():
+        raise DataError(
+            f"{config.tables}: no box has a value in the column '{config.weights}' that weights asks for; unite with "
+            "a rule that gives one (probability: --consensus.rule em), or set weights to none"
+        )
+    return values.fillna(1.0).clip(lower=MIN_WEIGHT)
 
 
 def _thin_train_negatives(images: pd.DataFrame, labels: pd.DataFrame, ratio: float, *, seed: int) -> pd.DataFrame:

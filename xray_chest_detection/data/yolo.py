@@ -1,9 +1,11 @@
 """A view of a split on disk, as ultralytics reads it: `images/<split>/`, `labels/<split>/`, `data.yaml`, `index.csv`.
 
+`unknown.csv` and `label_weights.csv` beside them (`data.side_files`) say what label files cannot.
 Folders are real and one per split, because ultralytics finds labels by swapping the last `/images/` of a path for
 `/labels/` and keeps one label cache per label folder.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -21,6 +23,7 @@ from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.images import MAX_PIXELS, read_image
 from xray_chest_detection.data.folders import new_folder
 from xray_chest_detection.data.image_files import check_aspect
+from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE, write_label_weights, write_unknown
 from xray_chest_detection.data.views import View
 from xray_chest_detection.errors import DataError
 
@@ -62,7 +65,9 @@ def write_yolo(view: View, out: Path, *, longest_side_px: int | None, progress: 
             lines = label_lines(labels_of.get(image_id, empty), width, height)
             (folder / "labels" / split / f"{image_id}.txt").write_text(lines, encoding="utf-8")
             rows.append((image_id, row["patient_id"], row["source"], split, file.relative_to(folder).as_posix()))
-        pd.DataFrame(rows, columns=INDEX_COLUMNS).to_csv(folder / INDEX_FILE, index=False)
+        index = pd.DataFrame(rows, columns=INDEX_COLUMNS)
+        index.to_csv(folder / INDEX_FILE, index=False)
+        _write_side_files(folder, view, index)
         names = dict(enumerate(view.classes))
         splits = {split: f"images/{split}" for split in SPLITS}
         write_text(folder / DATA_FILE, yaml.safe_dump({**splits, "nc": len(names), "names": names}, sort_keys=False))
@@ -127,6 +132,25 @@ def is_complete(folder: Path) -> bool:
     return all(path.is_file() for path in (*files, *labels))
 
 
+def product_files(folder: Path) -> list[Path]:
+    """The files that say what is in a data set, images and labels apart."""
+    names = (DATA_FILE, INDEX_FILE, UNKNOWN_FILE, WEIGHTS_FILE)
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def stamp_of_images(view: View) -> str:
+    """One sha256 over sizes and times of change of a view's image files, so that a replaced one is noticed unread.
+
+    Absent files count as absent; writing the data set names them.
+    """
+    digest = hashlib.sha256()
+    for name, path in zip(view.images["image_id"], view.images["path"], strict=True):
+        file = Path(path)
+        status = file.stat() if file.is_file() else None
+        digest.update(f"{name},{status and (status.st_size, status.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
 def label_lines(labels: pd.DataFrame, width_px: float, height_px: float) -> str:
     """Lines `class_id x_centre y_centre width height`, each a share of the image, of boxes in pixels; '' for none."""
     xyxy = labels[["x_min", "y_min", "x_max", "y_max"]].to_numpy(np.float64)
@@ -135,6 +159,14 @@ def label_lines(labels: pd.DataFrame, width_px: float, height_px: float) -> str:
         f"{class_id} {' '.join(f'{value:.6f}' for value in row)}\n"
         for class_id, row in zip(labels["class_id"], cxcywhn, strict=True)
     )
+
+
+def _write_side_files(folder: Path, view: View, index: pd.DataFrame) -> None:
+    file_of = index.set_index("image_id")["file"]
+    write_unknown(folder, view.unknown.assign(file=view.unknown["image_id"].map(file_of)))
+    line = view.labels.groupby("image_id").cumcount() + 1
+    boxes_of_view = view.labels.assign(file=view.labels["image_id"].map(file_of), line=line)
+    write_label_weights(folder, boxes_of_view[boxes_of_view["weight"] < 1])
 
 
 def _read_description(path: Path) -> dict[str, Any]:
