@@ -11,6 +11,7 @@ from xray_chest_detection.config.demo import DemoConfig
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.config.sample import SampleConfig
+from xray_chest_detection.config.unite import UniteConfig
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core.schemes import ClassScheme
 
@@ -30,6 +31,7 @@ def model_of(path: Path) -> type[BaseModel]:
         "yolo": YoloConfig,
         "demo": DemoConfig,
         "vinbigdata": VinBigDataConfig,
+        "unite": UniteConfig,
         "dicom": DicomToPngConfig,
     }
     return by_prefix[path.stem.partition("_")[0]]
