@@ -1,6 +1,7 @@
 """Measuring a run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from xray_chest_detection.detect.evaluate import evaluate, measure, show
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import read_metrics, write_evaluation
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.tune_nms import tune_nms
+from xray_chest_detection.detect.tune_nms import grid, tune_nms
 from xray_chest_detection.errors import ModelError
+from xray_chest_detection.report.tables import class_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -109,3 +111,26 @@ def test_kept_evaluation_belongs_to_weights_and_thresholds(random_run: Run) -> N
 def test_evaluation_without_thresholds_names_the_command(random_run: Run) -> None:
     with pytest.raises(ModelError, match=r"no thresholds chosen yet; run `xray tune-nms"):
         evaluate(random_run, "test")
+
+
+def test_unknown_classes_are_left_out_and_the_table_says_on_how_many_images(make_scene) -> None:
+    split, candidates = make_scene(8, n_images=20)
+    unknown = np.zeros((20, 2), np.bool_)
+    unknown[:, 0] = ~np.isin(np.arange(20), split.truth.image[split.truth.class_id == 0])
+    all_known = measure("run", split, candidates, POINT, resamples=0)
+    result = measure("run", replace(split, unknown=unknown), candidates, POINT, resamples=0)
+    assert result.per_class[1] == all_known.per_class[1]
+    assert result.per_class[0].n_images == 20 - unknown[:, 0].sum() < 20
+    assert result.per_class[0].false_alarms < all_known.per_class[0].false_alarms
+    assert "| class | images | boxes |" in class_table(result)
+    assert "| class | boxes |" in class_table(all_known)
+    assert result.to_dict()["per_class"][0]["n_images"] == result.per_class[0].n_images
+
+
+def test_thresholds_are_chosen_without_the_unknown_classes(make_scene) -> None:
+    split, candidates = make_scene(8, n_images=20)
+    unknown = np.ones((20, 2), np.bool_)
+    unknown[split.truth.image, split.truth.class_id] = False
+    before, after = grid(candidates, split), grid(candidates, replace(split, unknown=unknown))
+    assert sum(point.false_alarms_per_image for point in after) < sum(point.false_alarms_per_image for point in before)
+    assert [point.recall for point in after] == [point.recall for point in before]

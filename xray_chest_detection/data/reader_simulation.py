@@ -193,7 +193,7 @@ def _truth(n_images: int, rng: np.random.Generator, *, healthy: float, findings:
     order = np.argsort(_group(image, class_id), kind="stable")
     table = BoxTable(image[order], class_id[order], np.ones(len(order)), xyxy[order], n_images)
     first, second = _pairs(table, table)
-    overlap = _overlap(table.xyxy[first], table.xyxy[second])
+    overlap = boxes.paired_iou(table.xyxy[first], table.xyxy[second])
     same = (first < second) & ((overlap > SAME_PLACE) | _SINGLE[table.class_id[first]])
     return table.select(np.bincount(second[same], minlength=len(table)) == 0)
 
@@ -293,16 +293,9 @@ def _pairs(first: BoxTable, second: BoxTable) -> tuple[IntArray, IntArray]:
     return np.repeat(np.arange(len(first)), count), np.repeat(start, count) + step
 
 
-def _overlap(first: FloatArray, second: FloatArray) -> FloatArray:
-    """IoU of boxes `(N, 4)` with their partners `(N, 4)`."""
-    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    return np.asarray(shared / (boxes.area(first) + boxes.area(second) - shared))
-
-
 def _best_overlap(table: BoxTable, truth: BoxTable) -> FloatArray:
     """IoU of each box with the true box of its image and class that it overlaps most; 0 without one."""
     rows, partners = _pairs(table, truth)
     best = np.zeros(len(table))
-    np.maximum.at(best, rows, _overlap(table.xyxy[rows], truth.xyxy[partners]))
+    np.maximum.at(best, rows, boxes.paired_iou(table.xyxy[rows], truth.xyxy[partners]))
     return best

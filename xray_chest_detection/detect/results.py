@@ -12,31 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.evaluation import ClassRow
 from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.model_card import Metric, Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tune_nms import read_thresholds
 from xray_chest_detection.errors import ModelError
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class: average precision over all boxes, and what the operating point finds at IoU 0.5."""
-
-    name: str
-    n_boxes: int
-    ap50: float | None
-    ap50_low: float | None
-    ap50_high: float | None
-    ap40: float | None
-    ap50_95: float | None
-    found: int
-    false_alarms: int
-    missed: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from xray_chest_detection.config.base import StrictModel
 from xray_chest_detection.core import matching, metrics
+from xray_chest_detection.core.evaluation import known_boxes
 from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.matching import Matches
 from xray_chest_detection.core.model_card import Thresholds
@@ -128,11 +129,14 @@ def grid(
     ious: Sequence[float] = IOUS,
     objective: Objective = "recall_map",
 ) -> tuple[GridPoint, ...]:
-    """Every combination of score threshold, overlap and, with more than one class, suppression across classes."""
+    """Every combination of score threshold, overlap and, with more than one class, suppression across classes.
+
+    Boxes of classes that are unknown on their image are neither right nor wrong, as in the evaluation.
+    """
     points = []
     for agnostic in (False, True) if len(split.classes) > 1 else (False,):
         for iou in ious:
-            found = candidates.table(conf=min(confs), iou=iou, agnostic=agnostic)
+            found = known_boxes(candidates.table(conf=min(confs), iou=iou, agnostic=agnostic), split.unknown)
             per_class = matching.match_classes(
                 split.truth, found, n_classes=len(split.classes), ious=(MATCH_IOU,), max_detections=MAX_DETECTIONS
             )

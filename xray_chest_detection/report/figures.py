@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from xray_chest_detection.core.evaluation import LOW_IOU
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.metrics import RECALLS
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.detect.evaluate import LOW_IOU
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.inference.palette import mark_of

@@ -63,11 +63,18 @@ def evaluation_summary(evaluation: "Evaluation") -> str:
 
 
 def class_table(evaluation: "Evaluation") -> str:
-    """One row a class: average precision, and the counts at the operating point."""
-    header = ["class", "boxes", "AP50", "AP40", "AP50-95", "found", "false alarms", "precision", "recall", "F1"]
+    """One row a class: average precision, and the counts at the operating point.
+
+    Where a class is unknown on some images, a column says how many images each class was measured on.
+    """
+    partly_unknown = any(row.n_images != evaluation.n_images for row in evaluation.per_class)
+    images = ["images"] if partly_unknown else []
+    header = ["class", *images, "boxes", "AP50", "AP40", "AP50-95"]
+    header += ["found", "false alarms", "precision", "recall", "F1"]
     rows = [
         [
-            *(row.name, row.n_boxes, with_interval(row.ap50, row.ap50_low, row.ap50_high), row.ap40, row.ap50_95),
+            *((row.name, row.n_images) if partly_unknown else (row.name,)),
+            *(row.n_boxes, with_interval(row.ap50, row.ap50_low, row.ap50_high), row.ap40, row.ap50_95),
             *(row.found, row.false_alarms, row.precision, row.recall, row.f1),
         ]
         for row in evaluation.per_class

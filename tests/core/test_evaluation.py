@@ -1,0 +1,148 @@
+"""One evaluator for models and readers: what is unknown is left out, and nothing else changes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xray_chest_detection.core.evaluation import Scores, known_boxes, mean_over_classes, point_rates, score_boxes
+from xray_chest_detection.core.intervals import patient_weights
+from xray_chest_detection.core.matching import BoxTable, match_classes
+
+CLASSES = ("a", "b", "c")
+N_IMAGES = 14
+NOBODY_KNOWS = np.zeros((N_IMAGES, len(CLASSES)), np.bool_)
+
+
+def scene(seed: int) -> tuple[BoxTable, BoxTable]:
+    """True boxes, and predictions around them with false alarms between."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(8, 25))
+    corner = rng.integers(0, 60, (count, 2))
+    xyxy = np.concatenate([corner, corner + rng.integers(10, 40, (count, 2))], axis=1).astype(np.float64)
+    image, class_id = rng.integers(0, N_IMAGES, count), rng.integers(0, len(CLASSES), count)
+    truth = BoxTable(image, class_id, np.ones(count), xyxy, N_IMAGES)
+    rows = np.repeat(np.arange(count), 4)
+    noisy = xyxy[rows] + rng.integers(-6, 7, (len(rows), 4))
+    noisy[:, 2:] = np.maximum(noisy[:, 2:], noisy[:, :2] + 2)
+    image = np.where(rng.random(len(rows)) < 0.8, image[rows], rng.integers(0, N_IMAGES, len(rows)))
+    return truth, BoxTable(image, class_id[rows], rng.random(len(rows)), noisy, N_IMAGES)
+
+
+def scores_of(truth: BoxTable, predictions: BoxTable, unknown: np.ndarray | None = None) -> Scores:
+    shown = predictions.select(predictions.score >= 0.5)
+    weights = patient_weights([str(image) for image in range(N_IMAGES)], resamples=20)
+    return score_boxes(truth, predictions, shown, classes=CLASSES, unknown=unknown, weights=weights)
+
+
+def assert_same(first: Scores, second: Scores) -> None:
+    assert first.metrics == second.metrics
+    assert first.per_class == second.per_class
+    assert np.array_equal(first.confusion, second.confusion)
+    for name in first.froc:
+        assert np.array_equal(first.froc[name][0], second.froc[name][0])
+        assert np.array_equal(first.froc[name][1], second.froc[name][1])
+    for name in first.pr_curves:
+        assert np.array_equal(first.pr_curves[name], second.pr_curves[name])
+
+
+def unlabelled(truth: BoxTable, seed: int) -> np.ndarray:
+    """Some classes unknown on some images, never where there is a true box of the class."""
+    unknown = np.random.default_rng(seed + 1).random((N_IMAGES, len(CLASSES))) < 0.4
+    unknown[truth.image, truth.class_id] = False
+    return unknown
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_unknown_is_the_same_as_no_word_about_it(seed: int) -> None:
+    truth, predictions = scene(seed)
+    assert_same(scores_of(truth, predictions), scores_of(truth, predictions, NOBODY_KNOWS))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_predictions_of_unknown_classes_change_nothing(seed: int) -> None:
+    truth, predictions = scene(seed)
+    unknown = unlabelled(truth, seed)
+    assert_same(scores_of(truth, predictions, unknown), scores_of(truth, known_boxes(predictions, unknown), unknown))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_an_unknown_class_on_an_image_changes_no_other_class(seed: int) -> None:
+    truth, predictions = scene(seed)
+    unknown = unlabelled(truth, seed)
+    unknown[:, [0, 2]] = False
+    all_known, some_unknown = scores_of(truth, predictions), scores_of(truth, predictions, unknown)
+    for index in (0, 2):
+        assert all_known.per_class[index] == some_unknown.per_class[index]
+        name = CLASSES[index]
+        if name in all_known.froc:
+            assert np.array_equal(all_known.froc[name], some_unknown.froc[name])
+    before = {metric.name: metric for metric in all_known.metrics}
+    after = {metric.name: metric for metric in some_unknown.metrics}
+    for name in ("AP50 a", "AP50 c"):
+        assert before[name] == after[name]
+
+
+def test_an_unknown_class_has_fewer_images_and_fewer_false_alarms() -> None:
+    box = np.array([[0.0, 0, 10, 10]])
+    truth = BoxTable(np.array([0]), np.array([0]), np.ones(1), box, 4)
+    found = BoxTable(np.array([0, 1, 2]), np.zeros(3, int), np.array([0.7, 0.9, 0.8]), np.repeat(box, 3, axis=0), 4)
+    unknown = np.array([[False], [True], [True], [False]])
+    all_known = score_boxes(truth, found, found, classes=("a",))
+    left_out = score_boxes(truth, found, found, classes=("a",), unknown=unknown)
+    assert (all_known.per_class[0].n_images, all_known.per_class[0].false_alarms) == (4, 2)
+    assert all_known.per_class[0].ap50 == pytest.approx(1 / 3, abs=1e-5)
+    assert (left_out.per_class[0].n_images, left_out.per_class[0].false_alarms) == (2, 0)
+    assert left_out.per_class[0].ap50 == pytest.approx(1)
+    assert all_known.confusion.tolist() == [[1, 0], [2, 0]]
+    assert left_out.confusion.tolist() == [[1, 0], [0, 0]]
+
+
+def test_false_alarms_per_image_of_a_class_count_the_images_it_is_known_on() -> None:
+    box = np.array([[0.0, 0, 10, 10]])
+    truth = BoxTable(np.array([0]), np.array([0]), np.ones(1), box, 4)
+    found = BoxTable(np.array([0, 1]), np.zeros(2, int), np.array([0.5, 0.9]), np.repeat(box, 2, axis=0), 4)
+    half = np.array([[False], [False], [True], [True]])
+    assert score_boxes(truth, found, found, classes=("a",)).froc["a"][0].tolist() == [0.25]
+    assert score_boxes(truth, found, found, classes=("a",), unknown=half).froc["a"][0].tolist() == [0.5]
+
+
+def test_a_class_unknown_everywhere_is_undefined_and_left_out_of_the_mean() -> None:
+    truth, predictions = scene(5)
+    unknown = NOBODY_KNOWS.copy()
+    unknown[:, 1] = True
+    scores = scores_of(truth.select(truth.class_id != 1), predictions, unknown)
+    assert scores.per_class[1].ap50 is None
+    assert (scores.per_class[1].n_images, scores.per_class[1].false_alarms) == (0, 0)
+    values = [scores.per_class[index].ap50 for index in (0, 2)]
+    assert next(m.value for m in scores.metrics if m.name == "mAP50") == pytest.approx(np.mean(values), abs=1e-5)
+
+
+def test_metrics_of_a_class_say_on_how_many_images() -> None:
+    truth, predictions = scene(6)
+    unknown = unlabelled(truth, 6)
+    images = {metric.name: metric.n_images for metric in scores_of(truth, predictions, unknown).metrics}
+    assert images["mAP50"] == N_IMAGES
+    for index, name in enumerate(CLASSES):
+        assert images[f"AP50 {name}"] == int((~unknown[:, index]).sum()) < N_IMAGES
+
+
+def test_rates_of_a_point_by_hand() -> None:
+    truth = BoxTable(np.array([0, 1]), np.zeros(2, int), np.ones(2), np.array([[0.0, 0, 10, 10], [0, 0, 10, 10]]), 3)
+    found = replace(truth, image=np.array([0, 2]))
+    rows = np.array([[1.0, 1, 1], [0, 2, 1], [0, 0, 0]])
+    rates = point_rates(match_classes(truth, found, n_classes=1), rows=rows, images=rows.sum(axis=1))
+    np.testing.assert_allclose(rates["recall"], [0.5, 0, np.nan])
+    np.testing.assert_allclose(rates["precision"], [0.5, 0, np.nan])
+    np.testing.assert_allclose(rates["F1"], [0.5, 0, np.nan])
+    np.testing.assert_allclose(rates["false positives per image"], [1 / 3, 1 / 3, np.nan])
+
+
+def test_mean_leaves_out_classes_without_boxes() -> None:
+    precision = np.array([[[0.2]], [[np.nan]], [[0.4]]])
+    assert mean_over_classes(precision) == pytest.approx(0.3)
+    assert np.isnan(mean_over_classes(precision[1:2])).all()
