@@ -41,7 +41,7 @@ class View:
             result[split] = {
                 "images": len(images),
                 "without_box": int((~images["image_id"].isin(labels["image_id"])).sum()),
-                "patients": int(images["patient_id"].nunique()),
+                "patients": len(images[["source", "patient_id"]].drop_duplicates()),
                 "boxes": len(labels),
             } | {name: int(per_class.get(index, 0)) for index, name in enumerate(self.classes)}
         return result
