@@ -151,7 +151,7 @@ def test_images_with_one_or_seven_readers_are_taken_and_listed(write):
     three = [BOX.replace("R10", f"R{number}") for number in (1, 2, 3)]
     table = read_train_csv(write(*seven, *three, SILENT))
     assert table.counts["images_not_read_by_3"] == 2
-    assert unusual_readers(table).to_dict("records") == [
+    assert unusual_readers(table) == [
         {"line": 2, "image_id": "cc", "readers": 7},
         {"line": 12, "image_id": "bb", "readers": 1},
     ]

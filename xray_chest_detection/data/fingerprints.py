@@ -99,7 +99,7 @@ def _read_cache(cache: Path) -> dict[str, Fingerprint]:
     found: dict[str, Fingerprint] = {}
     for path in sorted(cache.glob("*.npz")):
         try:
-            with np.load(path) as part:
+            with path.open("rb") as stream, np.load(stream) as part:  # np.load leaves a damaged file open
                 columns = [part[name] for name in ("names", "states", "digests", "thumbnails")]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DataError(f"{path}: damaged; delete this file, its images are then decoded again") from None

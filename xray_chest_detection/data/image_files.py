@@ -108,7 +108,8 @@ def _pillow_size(path: Path) -> tuple[int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED and image.format != "TIFF"
+                exif = Image.Image.getexif(image) if _ends_with_pixels(image, path) else image.getexif()
+                turned = exif.get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED and image.format != "TIFF"
                 return (image.height, image.width) if turned else (image.width, image.height)
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image that can be read; download it again") from None
@@ -118,11 +119,28 @@ def _pillow_size(path: Path) -> tuple[int, int]:
         raise ImageError(f"{path}: damaged image ({type(error).__name__}); download it again") from None
 
 
+def _ends_with_pixels(image: Image.Image, path: Path) -> bool:
+    """Whether the file is a PNG in which nothing follows the pixels: only for what follows must they be decoded.
+
+    Source: PNG specification, third edition, section 5.3: length, type, data and checksum of every chunk.
+    """
+    if image.format != "PNG":
+        return False
+    kinds = []
+    with path.open("rb") as stream:
+        stream.seek(8)
+        while len(head := stream.read(8)) == 8:
+            kinds.append(head[4:])
+            stream.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    if b"IEND" not in kinds:
+        raise OSError("image file is truncated")
+    return set(kinds[kinds.index(b"IDAT") :]) == {b"IDAT", b"IEND"}
+
+
 def _dicom_header(path: Path) -> ImageHeader:
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_DICOM_HEADER)
-        view = str(header.get("ViewPosition") or "").strip().upper()
-        return ImageHeader(int(header.Columns), int(header.Rows), view or None)
+        return ImageHeader(int(header.Columns), int(header.Rows), str(header.get("ViewPosition") or "") or None)
     except OSError:
         raise
     except Exception as error:  # pydicom raises anything on damaged data

@@ -4,10 +4,10 @@ Source of `train_meta.csv`: the resized copies of VinBigData on Kaggle, and `dat
 number of rows (height) of the DICOM file, `dim1` the number of columns (width).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -100,39 +100,46 @@ def reference_sizes(
             raise DataError(
                 f"{meta.path}: {len(without)} images have no line, first '{without[0]}'; use the table of the full set"
             )
-    headers: list[tuple[ImageHeader, ImageHeader | None]] = []
-    for name in progress(names, len(names)) if progress else names:
-        chosen, dicom = files.chosen[name], files.dicoms.get(name)
-        original = None if dicom is None else read_header(dicom)
-        headers.append((original if original is not None and chosen == dicom else read_header(chosen), original))
-    originals = {name: original for name, (_, original) in zip(names, headers, strict=True) if original is not None}
+    found = [_Headers.of(name, files) for name in (progress(names, len(names)) if progress else names)]
     if meta is not None:
-        _require_agreement(meta, originals, files.dicoms)
-    sizes: list[Size] = [
-        meta.sizes[name] if meta is not None else (original or own)[:2]
-        for name, (own, original) in zip(names, headers, strict=True)
-    ]
+        _require_agreement(meta, found)
+    sizes: list[Size] = [(one.dicom or one.chosen)[:2] if meta is None else meta.sizes[one.name] for one in found]
     paths = [files.chosen[name] for name in names]
-    check_aspects((path, own[:2], size) for path, (own, _), size in zip(paths, headers, sizes, strict=True))
+    check_aspects((path, one.chosen[:2], size) for path, one, size in zip(paths, found, sizes, strict=True))
     return pd.DataFrame(
         {
             "image_id": list(names),
             "path": [str(path) for path in paths],
             "width": np.array([size[0] for size in sizes], np.float64),
             "height": np.array([size[1] for size in sizes], np.float64),
-            "view": [None if original is None else original.view for _, original in headers],
-            "assumed": [meta is None and original is None for _, original in headers],
+            "view": [None if one.dicom is None else one.dicom.view for one in found],
+            "assumed": [meta is None and one.dicom is None for one in found],
         }
     )
 
 
-def _require_agreement(meta: Meta, originals: Mapping[str, ImageHeader], dicoms: Mapping[str, Path]) -> None:
-    wrong = [name for name, header in originals.items() if header[:2] != meta.sizes[name]]
+class _Headers(NamedTuple):
+    """What the file to train on and the DICOM file of an image say."""
+
+    name: str
+    chosen: ImageHeader
+    dicom: ImageHeader | None
+
+    @classmethod
+    def of(cls, name: str, files: ImageFiles) -> "_Headers":
+        chosen, dicom = files.chosen[name], files.dicoms.get(name)
+        original = None if dicom is None else read_header(dicom)
+        return cls(name, original if original is not None and chosen == dicom else read_header(chosen), original)
+
+
+def _require_agreement(meta: Meta, found: Sequence[_Headers]) -> None:
+    pairs = [(one.name, one.dicom[:2], meta.sizes[one.name]) for one in found if one.dicom is not None]
+    wrong = [pair for pair in pairs if pair[1] != pair[2]]
     if wrong:
-        header, (width, height) = originals[wrong[0]], meta.sizes[wrong[0]]
-        swapped = all(originals[name][1::-1] == meta.sizes[name] for name in wrong)
+        name, (width_px, height_px), (width, height) = wrong[0]
+        swapped = all(dicom == size[::-1] for _, dicom, size in wrong)
         cure = "dim0 (rows) and dim1 (columns) look swapped" if swapped else "use a table made from these files"
         raise DataError(
-            f"{meta.path}: image '{wrong[0]}' is {width:g} x {height:g} pixels here and {header.width_px} x "
-            f"{header.height_px} in {dicoms[wrong[0]]} ({len(wrong)} such images); {cure}"
+            f"{meta.path}: image '{name}' has {height:g} rows and {width:g} columns here, {height_px} and {width_px} "
+            f"in its DICOM file ({len(wrong)} such images); {cure}"
         )

@@ -121,9 +121,13 @@ def image_opinions(table: VinBigDataTable) -> pd.DataFrame:
 
 def unusual_readers(table: VinBigDataTable) -> list[dict[str, object]]:
     """Images that are not read by three, in file order: line (the first about it), image_id, readers (how many)."""
-    first = table.readings.index.to_series().groupby(table.readings["image_id"]).min()
-    rows = sorted((int(first[name]), str(name), int(count)) for name, count in _unusual(table.readings).items())
-    return [{"line": line, "image_id": name, "readers": count} for line, name, count in rows]
+    counted = _unusual(table.readings)
+    first = table.readings.sort_index().drop_duplicates("image_id")
+    return [
+        {"line": int(line), "image_id": name, "readers": counted[name]}
+        for line, name in zip(first.index, first["image_id"], strict=True)
+        if name in counted
+    ]
 
 
 def _joined_readers(table: VinBigDataTable) -> "pd.Series[str]":
@@ -131,9 +135,10 @@ def _joined_readers(table: VinBigDataTable) -> "pd.Series[str]":
     return table.readings.groupby("image_id")["reader"].agg(SEPARATOR.join).rename("readers")
 
 
-def _unusual(readings: pd.DataFrame) -> "pd.Series[int]":
+def _unusual(readings: pd.DataFrame) -> dict[str, int]:
+    """Number of readers of the images that are not read by three."""
     counted = readings["image_id"].value_counts()
-    return counted[counted != USUAL_READERS]
+    return {str(name): int(count) for name, count in counted[counted != USUAL_READERS].items()}
 
 
 def _checked_classes(table: pd.DataFrame, *, path: Path) -> "pd.Series[str]":
