@@ -1,6 +1,7 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,18 @@ from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data import yolo
 from xray_chest_detection.data.image_files import read_size_px
 from xray_chest_detection.data.nih import read_nih
+from xray_chest_detection.data.side_files import read_label_weights, read_unknown
 from xray_chest_detection.data.splits import make_split
 from xray_chest_detection.data.views import make_view
-from xray_chest_detection.data.yolo import is_complete, label_lines, read_classes, read_index, write_yolo
+from xray_chest_detection.data.yolo import (
+    is_complete,
+    label_lines,
+    product_files,
+    read_classes,
+    read_index,
+    stamp_of_images,
+    write_yolo,
+)
 from xray_chest_detection.errors import DataError, ImageError
 
 
@@ -105,6 +115,117 @@ def test_one_class_leaves_out_films_that_have_the_finding_but_no_box_of_it(make_
             images, annotations, split_all(images), united, config(kind="one_class", class_name=class_name)
         )
         assert len(view.images) == left, class_name
+
+
+# --- classes whose absence says nothing ---
+
+
+@pytest.fixture
+def two_sources(make_tables):
+    """NIH films, two with a labelled finding that has no box, and one of VinBigData, which knows no Pneumonia."""
+    images, annotations = make_tables({"1": ["Effusion"], "2": ["Mass"], "3": [None], "4": [None]})
+    images["source"] = ["nih", "nih", "nih", "vinbigdata"]
+    images["labels"] = ["Effusion|Infiltration|Hernia", "Mass", "Pneumonia", "No Finding"]
+    return images, annotations, split_all(images)
+
+
+def unknown_of(view):
+    return sorted(view.unknown[["image_id", "class_name", "reason"]].itertuples(index=False, name=None))
+
+
+def test_a_class_without_a_box_is_unknown_where_it_is_labelled_or_nobody_looked(two_sources, united, config):
+    assert unknown_of(make_view(*two_sources, united, config())) == [
+        ("1_000", "Infiltrate", "not_located"),
+        ("3_000", "Pneumonia", "not_located"),
+        ("4_000", "Pneumonia", "not_labelled"),
+    ]
+
+
+def test_any_finding_is_unknown_only_on_a_labelled_film_without_any_box(two_sources, united, config):
+    view = make_view(*two_sources, united, config(kind="binary"))
+    assert unknown_of(view) == [("3_000", "Finding", "not_located")]
+    assert len(view.images) == 4
+
+
+def test_one_class_leaves_out_films_that_say_nothing_about_it(two_sources, united, config):
+    for class_name, left in (("Pneumonia", ["1", "2"]), ("Infiltrate", ["2", "3", "4"]), ("Effusion", list("1234"))):
+        view = make_view(*two_sources, united, config(kind="one_class", class_name=class_name))
+        assert view.images["patient_id"].tolist() == left
+        assert unknown_of(view) == []
+
+
+def test_united_tables_say_themselves_what_is_known(two_sources, united, nih8, config):
+    images, annotations, split = two_sources
+    images = images.assign(known="Effusion|Mass/Nodule", labels="Mass/Nodule", readers="R1|R2")
+    annotations = annotations.assign(class_name="Mass/Nodule")
+    view = make_view(images, annotations, split, united, config())
+    assert set(view.labels["class_id"]) == {united.index_of("Mass/Nodule")}
+    assert view.unknown["reason"].value_counts().to_dict() == {"not_labelled": 4 * 5, "not_located": 2}
+    with pytest.raises(DataError, match=r"scheme nih8: no class 'Mass/Nodule' .*; give the scheme these tables were"):
+        make_view(images, annotations, split, nih8, config())
+
+
+def test_boxes_of_several_readers_must_be_united_first(two_sources, united, config):
+    images, annotations, split = two_sources
+    images = images.assign(readers=[None, None, None, "R8|R9"], known=None)
+    with pytest.raises(DataError, match=r"image '4_000' has the boxes of several readers \(1 such images\); join them"):
+        make_view(images, annotations, split, united, config())
+
+
+def test_films_left_out_of_training_have_no_unknown_classes(two_sources, united, config):
+    view = make_view(*two_sources, united, config(train_negatives_per_positive=0))
+    assert unknown_of(view) == [("1_000", "Infiltrate", "not_located")]
+
+
+# --- weights of boxes ---
+
+
+def test_weights_are_the_agreement_or_probability_and_1_where_there_is_none(make_tables, united, config):
+    images, annotations = make_tables({"1": ["Mass"], "2": ["Effusion"], "3": ["Mass"]})
+    annotations = annotations.assign(agreement=[2 / 3, np.nan, 1.0], probability=[0.9, 0.0, np.nan])
+    weights = {
+        name: make_view(images, annotations, split_all(images), united, config(weights=name)).labels["weight"].tolist()
+        for name in ("none", "agreement", "probability")
+    }
+    assert weights == {"none": [1, 1, 1], "agreement": [2 / 3, 1, 1], "probability": [0.9, 1e-6, 1]}
+
+
+def test_weights_that_no_box_has_are_an_error(make_tables, united, config):
+    images, annotations = make_tables({"1": ["Mass"]})
+    with pytest.raises(DataError, match=r"no box has a value in the column 'agreement' .*, or set weights to none"):
+        make_view(images, annotations, split_all(images), united, config(weights="agreement"))
+
+
+def test_side_files_name_files_and_lines_as_they_were_written(small, united, config, tmp_path):
+    images, annotations, split = small
+    twice = annotations[annotations["image_id"] == "00000004_000"].assign(x_min=5.0, agreement=0.25)
+    annotations = pd.concat([annotations.assign(agreement=1.0), twice], ignore_index=True)
+    images.loc[images["image_id"] == "00000004_000", "labels"] = "Atelectasis|Effusion"
+    view = make_view(images, annotations, split, united, config(weights="agreement"))
+    out = tmp_path / "set"
+    write_yolo(view, out, longest_side_px=None)
+    (file,) = read_index(out).set_index("image_id").loc[["00000004_000"], "file"]
+    assert read_label_weights(out) == {file: {2: 0.25}}
+    assert lines_of(out, "00000004_000")[1].startswith("0 0.199951 ")
+    assert read_unknown(out, view.classes) == {file: [united.index_of("Effusion")]}
+    assert [path.name for path in product_files(out)] == ["data.yaml", "index.csv", "unknown.csv", "label_weights.csv"]
+    write_yolo(make_view(*small, united, config()), out, longest_side_px=None)
+    assert read_label_weights(out) == {}
+
+
+def test_the_stamp_changes_with_a_film_replaced_in_its_place(view):
+    before = stamp_of_images(view)
+    assert stamp_of_images(view) == before
+    path = Path(view.images["path"].iloc[0])
+    content = path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(0, 0))
+    touched = stamp_of_images(view)
+    path.unlink()
+    assert len({before, touched, stamp_of_images(view)}) == 3
+
+
+# --- wrong labels, classes and tables ---
 
 
 def test_an_unknown_class_or_label_lists_the_known(make_tables, united, config):
