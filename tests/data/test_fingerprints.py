@@ -1,3 +1,5 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,10 +27,11 @@ def decoded(files, cache):
     """Names that had to be decoded, and the fingerprints."""
     names = []
 
-    def note(items, total):
-        assert len(items) == total
-        names.extend(items)
-        return items
+    def note(answers, total):
+        for answer in answers:
+            names.append(answer.item.name)
+            yield answer
+        assert len(names) == total
 
     return names, read_fingerprints(files, cache=cache, progress=note)
 
@@ -69,14 +72,26 @@ def test_a_film_is_decoded_once_until_its_file_changes(films, tmp_path, film):
 def test_an_interruption_costs_the_last_part_only(films, tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprints, "PART_IMAGES", 2)
 
-    def interrupted(items, total):
-        yield from items[:3]
+    def interrupted(answers, total):
+        yield from islice(answers, 3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         read_fingerprints(films, cache=tmp_path / "cache", progress=interrupted)
     assert decoded(films, tmp_path / "cache")[0] == ["c", "d", "e"]
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["00001.npz", "00002.npz", "00003.npz"]
+
+
+def test_several_processes_find_what_one_finds(films, tmp_path, monkeypatch):
+    alone = read_fingerprints(films, cache=tmp_path / "one")
+    monkeypatch.setattr(fingerprints, "PARALLEL_FROM", 1)
+    monkeypatch.setattr(fingerprints, "available_cores", lambda: 2)
+    together = read_fingerprints(films, cache=tmp_path / "two")
+    assert set(together) == set(alone)
+    assert all(together[name].digest == alone[name].digest for name in films)
+    films["a"].write_bytes(b"no film")
+    with pytest.raises(ImageError, match=r"/a\.png: "):
+        read_fingerprints(films, cache=tmp_path / "two")
 
 
 def test_a_damaged_part_or_film_is_named(films, tmp_path):

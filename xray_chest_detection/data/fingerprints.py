@@ -2,7 +2,8 @@
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +13,11 @@ import numpy as np
 from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data.duplicates import Grey, near_duplicates, thumbnail
-from xray_chest_detection.errors import DataError
+from xray_chest_detection.data.workers import Answer, available_cores, in_processes
+from xray_chest_detection.errors import DataError, ImageError
 
 PART_IMAGES = 500  # decoded images that an interruption may cost
+PARALLEL_FROM = 100  # starting processes takes as long as decoding some images
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -35,7 +38,7 @@ def read_fingerprints(
     Args:
         files: Name to image file.
         cache: Folder that keeps them; made when there is something to keep.
-        progress: Wraps the images that have to be decoded.
+        progress: Follows the images that have to be decoded; from 100 images on, all cores share the work.
 
     Raises:
         ImageError: A file cannot be decoded.
@@ -44,15 +47,16 @@ def read_fingerprints(
     known = _read_cache(cache)
     states = {name: _state(path) for name, path in files.items()}
     found = {name: known[name] for name, state in states.items() if name in known and known[name].state == state}
-    todo = sorted(set(files) - set(found))
+    todo = [_Job(name, files[name], states[name]) for name in sorted(set(files) - set(found))]
     part: dict[str, Fingerprint] = {}
-    for name in progress(todo, len(todo)) if progress else todo:
-        pixels = read_image(files[name], name=str(files[name])).pixels
-        digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-        part[name] = Fingerprint(states[name], digest, thumbnail(pixels))
-        if len(part) == PART_IMAGES or name == todo[-1]:
-            _write_part(cache, part)
-            found, part = found | part, {}
+    with closing(_decoded(todo)) as answers:
+        for number, answer in enumerate(progress(answers, len(todo)) if progress else answers, 1):
+            if answer.result is None:
+                raise ImageError(f"{answer.item.path}: the process that decoded it was killed; is memory short?")
+            part[answer.item.name] = answer.result
+            if len(part) == PART_IMAGES or number == len(todo):
+                _write_part(cache, part)
+                found, part = found | part, {}
     return found
 
 
@@ -72,6 +76,27 @@ def first_of_copies(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
         first, *others = group
         pairs += [(first, other) for other in others]
     return {name: names[first] for name, first in zip(names, _first_connected(len(names), pairs), strict=True)}
+
+
+class _Job(NamedTuple):
+    """An image to decode."""
+
+    name: str
+    path: Path
+    state: str
+
+
+def _decoded(todo: Sequence[_Job]) -> Generator[Answer[_Job, Fingerprint]]:
+    if len(todo) < PARALLEL_FROM:
+        yield from (Answer(job, _decode(job), again=False) for job in todo)
+    else:
+        yield from in_processes(_decode, todo, workers=available_cores())
+
+
+def _decode(job: _Job) -> Fingerprint:
+    pixels = read_image(job.path, name=str(job.path)).pixels
+    digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Fingerprint(job.state, digest, thumbnail(pixels))
 
 
 def _first_connected(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
