@@ -1,0 +1,60 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep import vinbigdata
+from xray_chest_detection.config.sample import SampleConfig
+from xray_chest_detection.core.manifest import read_manifest
+from xray_chest_detection.data.synthetic import write_dataset
+from xray_chest_detection.data.tables import read_tables
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_dataset(SampleConfig(patients=1, max_visits=1, vinbigdata_images=8, size_px=128), tmp_path / "synthetic")
+    return tmp_path / "synthetic" / "vinbigdata"
+
+
+def test_tables_manifest_and_counts(root, tmp_path, capsys):
+    arguments = [str(PROJECT / "configs/data/vinbigdata.yaml"), "--root", str(root), "--out", str(tmp_path / "out")]
+    vinbigdata.main(arguments)
+    images, annotations = read_tables(tmp_path / "out")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.step == "data_prep.vinbigdata"
+    assert set(manifest.inputs) == {"train.csv"}
+    assert set(manifest.outputs) == {"images.csv", "annotations.csv"}
+    assert manifest.counts["images"] == len(images) == 8
+    assert manifest.counts["boxes"] == len(annotations)
+    assert set(annotations["n_readers"]) == {3}
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"wrote {tmp_path / 'out'}\n")
+    assert "warning" not in printed
+    vinbigdata.main(arguments)
+    assert read_manifest(tmp_path / "out").outputs == manifest.outputs
+
+
+def test_images_that_are_not_read_by_three_are_a_warning_with_their_lines(root, tmp_path, capsys):
+    lines = (root / "train.csv").read_text().splitlines()
+    name = lines[1].split(",")[0]
+    others = [line for line in lines[2:] if not line.startswith(name)]
+    (root / "train.csv").write_text("\n".join([*lines[:2], *others]) + "\n")
+    vinbigdata.main(["--root", str(root), "--out", str(tmp_path / "out"), "--group-copies", "False"])
+    rows = capsys.readouterr().out.split("warning: 1 images are not read by three\n")[1].splitlines()
+    assert rows[0].split() == ["line", "image_id", "readers"]
+    assert rows[1].split() == ["2", name, "1"]
+
+
+def test_a_wrong_table_is_one_line_and_exit_status_1(root, tmp_path):
+    with (root / "train.csv").open("a") as stream:
+        stream.write("0,Mass,8,R1,1,2,3,4\n")
+    command = [sys.executable, "-m", "data_prep.vinbigdata", "--root", str(root), "--out", str(tmp_path / "out")]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {root}/train.csv: line ")
+    assert "'0,Mass,8,R1,1,2,3,4': unknown class (known: Aortic enlargement, " in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
