@@ -18,6 +18,7 @@ from xray_chest_detection.errors import DataError
 SPLIT_FILE = "split.csv"
 COLUMNS = ["image_id", "patient_id", "source", "split"]
 MIN_PATIENTS = 10
+_BOXES = ["image_id", "class_name", "x_min", "y_min", "x_max", "y_max", "reader", "n_readers", "agreement"]
 _WHO = ["image_id", "patient_id", "source"]
 
 
@@ -119,14 +120,22 @@ def check_may_replace(folder: Path, new: pd.DataFrame) -> None:
 
 
 def split_inputs(config: SplitConfig, images: pd.DataFrame) -> dict[str, str]:
-    """What a split depends on, as sha256: who is in the tables (not where files lie), the boxes, and older splits."""
+    """What a split depends on, as sha256: who is in the tables (not where files lie), the boxes, and older splits.
+
+    The manifests of splits that models were trained on hold these values: they must not change with the columns that
+    later versions add to the tables.
+    """
     who = images[_WHO].sort_values("image_id").to_csv(index=False, lineterminator="\n")
     others = [path for path in (config.official_test_list, config.keep and config.keep / SPLIT_FILE) if path]
     for path in others:
         if not path.is_file():
             raise DataError(f"{path}: no such file; give an existing one, or None")
-    return hash_inputs(config.tables / ANNOTATIONS_FILE, *others) | {
-        f"images.csv ({', '.join(_WHO)})": hashlib.sha256(who.encode()).hexdigest()
+    path = config.tables / ANNOTATIONS_FILE
+    text = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda name: name in _BOXES)
+    boxes = text.to_csv(index=False, lineterminator="\n")
+    return hash_inputs(*others) | {
+        path.name: hashlib.sha256(boxes.encode()).hexdigest(),
+        f"images.csv ({', '.join(_WHO)})": hashlib.sha256(who.encode()).hexdigest(),
     }
 
 
