@@ -9,12 +9,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from xray_chest_detection.core.files import sha256_of
+from xray_chest_detection.core.manifest import Manifest, hash_inputs, write_manifest
+
 CLASSES = ("Atelectasis", "Cardiomegaly", "Effusion", "Mass")
 ENTRY_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+PARTS = {"train": 4, "val": 2, "test": 2}
 
 
 def write_film(path: Path, seed: int, size_px: tuple[int, int] = (64, 64)) -> None:
@@ -91,3 +95,60 @@ def tables_of(patients: dict[str, list[str | None]], **columns: Any) -> tuple[pd
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     return Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Data set of two classes without manifest: every second film has a box of each; patients are p1, p2, ... p8."""
+    return write_set(tmp_path / "set")
+
+
+@pytest.fixture
+def make_set() -> Callable[..., Path]:
+    """Writes such a data set: (folder, prefix="", source="nih", first=1); `first` numbers the patients and films."""
+    return write_set
+
+
+@pytest.fixture
+def trace_set() -> Callable[..., Path]:
+    """Writes the manifest of a data set and the split `split/` beside it: (folder, *side_files)."""
+    return trace
+
+
+@pytest.fixture
+def traced(dataset: Path) -> Path:
+    """The data set with a manifest, and the split `split/` beside it that the manifest names."""
+    return trace(dataset)
+
+
+def write_set(folder: Path, *, prefix: str = "", source: str = "nih", first: int = 1) -> Path:
+    """Write a data set whose films, patients and pixels follow from `prefix`, `source` and the number `first`."""
+    lines = ["image_id,patient_id,source,split,file"]
+    for part, count in PARTS.items():
+        (folder / "labels" / part).mkdir(parents=True)
+        for number in range(count):
+            name, patient = f"{prefix}{part}{number}", first + len(lines) - 1
+            write_film(folder / "images" / part / f"{name}.png", patient)
+            text = "" if number % 2 else "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.2 0.2\n"
+            (folder / "labels" / part / f"{name}.txt").write_text(text)
+            lines.append(f"{name},p{patient},{source},{part},images/{part}/{name}.png")
+    (folder / "index.csv").write_text("\n".join(lines) + "\n")
+    (folder / "data.yaml").write_text("names: {0: Mass, 1: Effusion}\n")
+    return folder
+
+
+def trace(folder: Path, *extra: str) -> Path:
+    """Write the split of a data set beside it, and its manifest over `data.yaml`, `index.csv` and the extra files."""
+    split = folder.parent / "split"
+    split.mkdir(exist_ok=True)
+    rows = [line.rsplit(",", 1)[0] for line in (folder / "index.csv").read_text().splitlines()]
+    (split / "split.csv").write_text("\n".join(rows) + "\n")
+    write_manifest(split, Manifest(step="data_prep.split", config={}, outputs=hash_inputs(split / "split.csv")))
+    manifest = Manifest(
+        step="data_prep.build_yolo",
+        config={"split": str(split)},
+        inputs=hash_inputs(split / "split.csv"),
+        outputs={name: sha256_of(folder / name) for name in ("data.yaml", "index.csv", *extra)},
+    )
+    write_manifest(folder, manifest)
+    return folder

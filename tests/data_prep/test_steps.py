@@ -117,20 +117,6 @@ def test_a_changed_split_file_is_made_again(built, steps):
     assert path.read_text() == before
 
 
-def test_verify_exits_with_1_on_an_error_and_2_without_a_folder(built, capsys):
-    next((built / "set" / "labels" / "train").iterdir()).unlink()
-    assert verify.main([str(built / "set")]) == 1
-    assert f"errors in {built / 'set'}" in capsys.readouterr().out
-    assert verify.main([]) == 2
-
-
-def test_verify_compares_the_splits_of_several_sets(built, steps, capsys):
-    steps(split, "--seed", "1", "--overwrite", "--out", built / "split1")
-    steps(build_yolo, "--split", built / "split1", "--out", built / "set1")
-    assert verify.main([str(built / "set"), str(built / "set1")]) == 1
-    assert "errors in these data sets together" in capsys.readouterr().out
-
-
 def test_the_data_root_comes_from_the_environment(raw, tmp_path, monkeypatch):
     monkeypatch.delenv("XRAY_NIH_ROOT", raising=False)
     monkeypatch.setenv("XRAY_DATA_PACK", str(raw.parent))

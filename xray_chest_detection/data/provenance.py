@@ -1,0 +1,119 @@
+"""Whether a data set still is what its manifest says: a view of one split, with the files that were written then."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xray_chest_detection.core.files import sha256_of
+from xray_chest_detection.core.manifest import FILE_NAME, Manifest, read_manifest
+from xray_chest_detection.data.checks import Check
+from xray_chest_detection.data.dataset_files import DatasetFiles
+from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE
+from xray_chest_detection.data.splits import SPLIT_FILE, read_split, shared_patients
+from xray_chest_detection.data.yolo import INDEX_FILE, read_index
+from xray_chest_detection.errors import DataError
+
+_BUILD_AGAIN = "build the data set again with data_prep.build_yolo"
+
+
+def provenance_checks(files: DatasetFiles, splits: Sequence[Path] = ()) -> list[Check]:
+    """Checks of the manifest, of the files it was written for, and of every row of `index.csv` against the split.
+
+    Args:
+        files: The data set.
+        splits: Folders of the splits the data set is a view of; when none is given, the one its manifest names, if it
+            is there.
+    """
+    checks = []
+    manifest = None
+    if (files.folder / FILE_NAME).is_file():
+        try:
+            manifest = read_manifest(files.folder)
+        except DataError as error:
+            checks.append(Check("manifest.json cannot be read", "error", [str(error)]))
+        else:
+            changed = _changed_outputs(files.folder, manifest)
+            checks.append(Check("file is not the one of manifest.json", "error", changed, _BUILD_AGAIN))
+    else:
+        advice = f"nothing proves which split this is; {_BUILD_AGAIN}"
+        checks.append(Check("no manifest.json", "warning", [str(files.folder / FILE_NAME)], advice))
+    return [*checks, *_split_checks(files, manifest, splits)]
+
+
+def require_patients_apart(folder: Path) -> None:
+    """Refuse a data set on which a model would be tested on people it was trained on; only `index.csv` is read.
+
+    Which part an image is in is what its folder says, because that is what a training reads.
+
+    Raises:
+        DataError: A patient is in two parts, an image is not where its row says, or `index.csv` is damaged.
+    """
+    index, path = read_index(folder).fillna(""), folder / INDEX_FILE
+    parts = index["file"].str.extract(r"^images/([^/]+)/", expand=False).fillna("")
+    moved = index[parts != index["split"]]
+    if len(moved):
+        file, part = moved[["file", "split"]].iloc[0]
+        raise DataError(f"{path}: line {moved.index[0] + 2}: '{file}' is listed as '{part}'; {_BUILD_AGAIN}")
+    shared = shared_patients(index)
+    if shared:
+        source, patient, found = shared[0]
+        raise DataError(
+            f"{path}: patient '{patient}' of {source} is in {' and '.join(found)} ({len(shared)} such patients); "
+            "a model would be tested on people it has seen; list them with data_prep.verify, and make the split again"
+        )
+
+
+def _changed_outputs(folder: Path, manifest: Manifest) -> list[str]:
+    changed = []
+    for name, digest in sorted(manifest.outputs.items()):
+        if not (folder / name).is_file():
+            changed.append(f"{name} is missing")
+        elif sha256_of(folder / name) != digest:
+            changed.append(f"{name} was changed after {manifest.step} wrote it")
+    added = [
+        name for name in (UNKNOWN_FILE, WEIGHTS_FILE) if (folder / name).is_file() and name not in manifest.outputs
+    ]
+    return changed + [f"{name} was added after {manifest.step}" for name in added]
+
+
+def _split_checks(files: DatasetFiles, manifest: Manifest | None, splits: Sequence[Path]) -> list[Check]:
+    folders = splits or ([] if manifest is None else _split_folders(manifest))
+    if not folders:
+        advice = "nothing was compared with the split; name its folder with --split"
+        return [Check("split not found", "warning", [str(files.folder)], advice)]
+    try:
+        split = pd.concat([read_split(folder) for folder in folders], ignore_index=True)
+    except DataError as error:
+        return [Check("split cannot be read", "error", [str(error)])]
+    known = set() if manifest is None else set(manifest.inputs.values())
+    paths = [folder / SPLIT_FILE for folder in folders]
+    other = [] if manifest is None else [str(path) for path in paths if sha256_of(path) not in known]
+    advice = f"test images may have been trained on; restore the split, or {_BUILD_AGAIN}"
+    return [
+        Check("data set was built from another split", "error", other, advice),
+        Check("index.csv disagrees with the split", "error", _disagreeing_rows(files.index, split), advice),
+    ]
+
+
+def _split_folders(manifest: Manifest) -> list[Path]:
+    """The folders of the splits a manifest names that are there."""
+    named = manifest.config.get("split")
+    folders = [Path(str(name)) for name in (named if isinstance(named, list) else [named])]
+    return [folder for folder in folders if (folder / SPLIT_FILE).is_file()]
+
+
+def _disagreeing_rows(index: pd.DataFrame, split: pd.DataFrame) -> list[str]:
+    """Rows of an index whose image is not in the split, or stands there with another patient or part."""
+    columns = ["source", "image_id", "patient_id", "split"]
+    rows = split[columns].itertuples(index=False)
+    expected = {(source, image): (patient, part) for source, image, patient, part in rows}
+    disagreeing = []
+    for line, (source, image, patient, part) in enumerate(index[columns].itertuples(index=False), start=2):
+        there = expected.get((source, image))
+        place = f"index.csv line {line}: {image} of {source}"
+        if there is None:
+            disagreeing.append(f"{place} is not in the split")
+        elif there != (patient, part):
+            disagreeing.append(f"{place} is in {part} as patient {patient}, in the split in {there[1]} as {there[0]}")
+    return disagreeing
