@@ -132,18 +132,16 @@ def mean_over_classes(precision: FloatArray) -> FloatArray:
     return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
-def point_rates(shown: Sequence[Matches], *, rows: FloatArray, images: FloatArray) -> dict[str, FloatArray]:
-    """Precision, recall, F1 and false positives per image, `(R,)` each, when every box of the records is shown.
+def rates_of(totals: FloatArray, images: FloatArray) -> dict[str, FloatArray]:
+    """Precision, recall, F1 and false positives per image, `(R,)` each, of an operating point.
 
     Args:
-        shown: One record a class; their boxes are counted together, at the first overlap.
-        rows: Image weights `(R, I)`.
+        totals: `(R, 3)` finds, false alarms and misses, as `metrics.counts_of` counts them.
         images: `(R,)` number of images.
 
     Returns:
         By name; NaN where a rate has no denominator.
     """
-    totals = np.sum([metrics.counts_of(matches, weights=rows) for matches in shown], axis=0)
     found, false_alarms, missed = totals.T
     return {
         "precision": _ratio(found, found + false_alarms),
@@ -222,7 +220,8 @@ def _all_metrics(records: _Records, precision: FloatArray, scene: _Scene) -> lis
         for column, rate in enumerate(metrics.FROC_RATES):
             name = f"sensitivity at {rate:g} false positives per image, IoU {LOW_IOU:g}{label}"
             result.append(scene.metric(name, values[:, column], n_boxes))
-    for name, values in point_rates(records.shown, rows=scene.rows, images=scene.rows.sum(axis=1)).items():
+    totals = np.sum([metrics.counts_of(matches, weights=scene.rows) for matches in records.shown], axis=0)
+    for name, values in rates_of(totals, scene.rows.sum(axis=1)).items():
         result.append(scene.metric(f"{name} at the operating point", values, n_boxes))
     return result
 
