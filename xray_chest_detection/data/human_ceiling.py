@@ -5,10 +5,10 @@ cannot be measured to do better than they do, however good it is.
 
 A reader has no scores. All his boxes tie, and the evaluator takes ties by image, in the order of the image names, and
 then by box. Along such an order, which means nothing, precision stays about the same, so that his average precision
-comes out near precision times recall of his one operating point, and resampled a little higher, since the evaluator gives
-each recall the best precision from there on and chance has more room. A model ranks its boxes and gains from that: the
-fairest comparison is the point itself, the sensitivity of the model at the reader's false positives per image. A model
-whose curve passes above the point has reached the reader.
+comes out near precision times recall of his one operating point. Under resampling it comes out a little higher: the
+evaluator gives each recall the best precision from there on, and chance has more room. A model ranks its boxes and
+gains from that. The fairest comparison is the point itself: a model whose FROC curve passes above it has reached the
+reader.
 
 Two things make readers look different from a model that is scored against the consensus of all: their truth is made of
 one reader less, and they are one of the people whose habits made the data. In VinBigData's `train.csv` there is a
@@ -216,9 +216,12 @@ def _mean(name: str, parts: list[_Part], weights: FloatArray) -> _Part:
 
 def _rows(part: _Part, names: tuple[str, ...]) -> list[CeilingRow]:
     rows = []
-    for name, counts, values in zip(names, part.counts.tolist(), part.values, strict=True):
+    for name, (n_images, n_findings, n_boxes, n_drawn), values in zip(
+        names, part.counts.tolist(), part.values, strict=True
+    ):
         ap40, ap50, sensitivity, false_positives = (Estimate(*with_interval(several)) for several in values)
-        rows.append(CeilingRow(part.reader, name, *counts, ap40, ap50, sensitivity, false_positives))
+        measures = (ap40, ap50, sensitivity, false_positives)
+        rows.append(CeilingRow(part.reader, name, n_images, n_findings, n_boxes, n_drawn, *measures))
     return rows
 
 
