@@ -14,7 +14,8 @@ COMMANDS = {
     "tune-nms": "choose a run's thresholds on its validation split",
     "evaluate": "measure a run on a split with the thresholds chosen before",
     "export": "write a run's model as ONNX with its card",
-    "figures": "draw the curves, confusion matrix and panels of a run",
+    "agreement": "measure how far the readers of a data set agree, and show where they do not",
+    "figures": "draw the curves, confusion matrix and panels of a run, or what is in tables of boxes",
     "pipeline": "synthetic data, from raw files to a served model, in a few minutes",
     "env": "show the versions and the hardware this installation uses",
 }

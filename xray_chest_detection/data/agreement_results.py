@@ -3,8 +3,10 @@
 What the numbers mean is said in `data.agreement`, which measures them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
+
+Cell = str | int | float | None
 
 ALL_CLASSES = "all classes"
 ANY_FINDING = "any finding"
@@ -99,3 +101,15 @@ class Agreement:
     resamples: int
     classes: tuple[ClassAgreement, ...]
     pairs: tuple[PairAgreement, ...]
+
+
+def flat(row: ClassAgreement | PairAgreement) -> dict[str, Cell]:
+    """A row as plain values, the ends of each interval as two more columns `<name>_low` and `<name>_high`."""
+    cells: dict[str, Cell] = {}
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if isinstance(value, Estimate):
+            cells |= {field.name: value.value, f"{field.name}_low": value.low, f"{field.name}_high": value.high}
+        else:
+            cells[field.name] = value
+    return cells

@@ -91,10 +91,8 @@ def _from_tables(folder: Path, scheme: ClassScheme | None) -> ReadingSource:
             readings = renamed(readings, scheme, source=_only_source(images))
     except DataError as error:
         raise DataError(f"{folder}: {error}; give the folder that data_prep.{VINBIGDATA} wrote") from None
-    films = {
-        row.image_id: Film(Path(row.path), float(row.width), float(row.height))
-        for row in images[["image_id", "path", "width", "height"]].itertuples(index=False)
-    }
+    columns = (images[name].tolist() for name in ("image_id", "path", "width", "height"))
+    films = {name: Film(Path(path), width, height) for name, path, width, height in zip(*columns, strict=True)}
     return ReadingSource(
         readings, tuple(images["patient_id"]), films, (folder / IMAGES_FILE, folder / ANNOTATIONS_FILE)
     )

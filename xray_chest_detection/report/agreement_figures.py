@@ -20,22 +20,27 @@ def draw_pairs(agreement: Agreement, path: Path) -> Path:
     """Kappa of presence and match rate of each pair of readers, above the number of images that both read.
 
     Readers who appear in no pair with enough images and boxes are left out and named below.
+
+    Raises:
+        ValueError: No pair has enough images and boxes; see `is_enough`.
     """
     rows = [row for row in agreement.pairs if row.class_name == ALL_CLASSES]
     readers = tuple(dict.fromkeys(name for row in rows for name in (row.first, row.second)))
-    shown = [name for name in readers if any(_is_enough(row) for row in rows if name in (row.first, row.second))]
+    shown = [name for name in readers if any(is_enough(row) for row in rows if name in (row.first, row.second))]
+    if not shown:
+        raise ValueError("no pair of readers has enough images and boxes to be drawn")
     side = 1.6 + 0.56 * max(len(shown), 4)
-    figure = Figure(figsize=(2 * side + 0.8, side + 0.9), layout="constrained")
+    figure = Figure(figsize=(2 * side + 0.8, side + 0.9))
+    figure.set_layout_engine("constrained", wspace=0.06)
     panels = figure.subplots(1, 2)
-    titles = ("Cohen's kappa: class present or not", "match rate of boxes, IoU 0.4")
+    titles = ("Cohen's kappa: class present or not, all classes", "match rate of boxes, IoU 0.4, all classes")
     values = ([row.kappa for row in rows], [row.match_rate_40 for row in rows])
     for axes, title, estimates in zip(panels, titles, values, strict=True):
         _draw_matrix(axes, shown, rows, estimates)
         axes.set_title(title, fontsize=11)
     left_out = [name for name in readers if name not in shown]
-    note = f"Below the diagonal: images that both read. Pairs with fewer than {MIN_IMAGES} images or {MIN_BOXES} boxes"
-    note += " are grey."
-    note += f"\nIn no other pair: {', '.join(left_out)}." if left_out else ""
+    note = f"Below the diagonal: images that both read. Grey: fewer than {MIN_IMAGES} images or {MIN_BOXES} boxes."
+    note += f"\nLeft out, because they are in such pairs only: {', '.join(left_out)}." if left_out else ""
     figure.supxlabel(note, fontsize=9, color=QUIET)
     return save_figure(figure, path)
 
@@ -68,7 +73,8 @@ def draw_classes(agreement: Agreement, path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def _is_enough(row: PairAgreement) -> bool:
+def is_enough(row: PairAgreement) -> bool:
+    """Whether a pair has enough images and boxes for its numbers to mean something."""
     return row.images >= MIN_IMAGES and row.boxes_first + row.boxes_second >= MIN_BOXES
 
 
@@ -81,11 +87,11 @@ def _draw_matrix(
         if row.first in names and row.second in names:
             one, other = names.index(row.first), names.index(row.second)
             images[other, one] = row.images
-            if _is_enough(row) and estimate.value is not None:
+            if is_enough(row) and estimate.value is not None:
                 values[one, other] = estimate.value
     axes.set_facecolor("white")
     masked: NDArray[np.float64] = np.where(np.triu(np.ones((count, count)), 1) > 0, 1.0, np.nan)
-    axes.imshow(masked, cmap="Greys", norm=Normalize(0, 16))
+    axes.imshow(masked, cmap="Greys", norm=Normalize(0, 12))
     axes.imshow(values, cmap="viridis", norm=Normalize(0, 1))
     for one, other in np.ndindex(count, count):
         if np.isfinite(values[one, other]):
@@ -96,6 +102,10 @@ def _draw_matrix(
     axes.set_xticks(range(count), names)
     axes.set_yticks(range(count), names)
     axes.tick_params(length=0)
+    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="minor", length=0)
     for side in axes.spines.values():
         side.set_visible(False)
 
