@@ -1,7 +1,6 @@
 """VinBigData's readings to tables: `python -m data_prep.vinbigdata configs/data/vinbigdata.yaml [--copies DIR ...]`."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from xray_chest_detection.cli.errors import exit_on_error
 from xray_chest_detection.cli.progress import bar, table
@@ -17,7 +16,7 @@ MAX_UNUSUAL_SHOWN = 10
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the table, choose the background, write `images.csv`, `annotations.csv` and the manifest."""
     config = from_command_line(VinBigDataConfig, argv, prog="python -m data_prep.vinbigdata", description=__doc__ or "")
-    tables = read_vinbigdata(config, progress=partial(bar, title="images"))
+    tables = read_vinbigdata(config, progress=bar)
     write_tables(config.out, tables.images, tables.annotations)
     write_manifest(
         config.out,

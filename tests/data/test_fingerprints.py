@@ -27,7 +27,7 @@ def decoded(files, cache):
     """Names that had to be decoded, and the fingerprints."""
     names = []
 
-    def note(answers, total):
+    def note(answers, total, *, title):
         for answer in answers:
             names.append(answer.item.name)
             yield answer
@@ -72,7 +72,7 @@ def test_a_film_is_decoded_once_until_its_file_changes(films, tmp_path, film):
 def test_an_interruption_costs_the_last_part_only(films, tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprints, "PART_IMAGES", 2)
 
-    def interrupted(answers, total):
+    def interrupted(answers, total, *, title):
         yield from islice(answers, 3)
         raise KeyboardInterrupt
 

@@ -5,18 +5,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core.images import read_image
-from xray_chest_detection.data.image_sizes import Meta
 from xray_chest_detection.data.readings import EDGES, readings_of
 from xray_chest_detection.data.synthetic import write_dataset
 from xray_chest_detection.data.tables import read_tables, write_tables
-from xray_chest_detection.data.vinbigdata import find_table, fit_boxes, read_vinbigdata
+from xray_chest_detection.data.vinbigdata import find_table, read_vinbigdata
 from xray_chest_detection.data.vinbigdata_table import FINDINGS, read_readings_csv, read_train_csv
 from xray_chest_detection.errors import ConfigError, DataError, ImageError
 
@@ -95,6 +93,7 @@ def test_every_readers_box_and_everyone_who_looked(root, tmp_path):
         "images_with_findings": 2,
         "background_images": 3,
         "images_used_as_dicom": 0,
+        "copies_taken_for_originals": 5,
         "boxes_of_these_images": 4,
         "boxes_cut_at_border": 0,
         "groups_of_copies": 0,
@@ -195,17 +194,6 @@ def test_a_resized_copy_without_the_size_of_the_original_is_refused(root, tmp_pa
     tables = read(root, tmp_path, train_meta=meta)
     assert set(tables.images["width"]) == {128}
     assert tables.counts["boxes_cut_at_border"] == 0
-
-
-def test_a_meta_table_with_swapped_columns_is_told_from_boxes_that_leave(tmp_path):
-    drawn = pd.DataFrame({"image_id": ["a", "b"], "class_name": "ILD"}, index=[2, 3])
-    drawn[EDGES] = [[10.0, 60, 40, 90], [10, 10, 20, 20]]
-    sizes = pd.DataFrame({"image_id": ["a", "b"], "width": 100.0, "height": 50.0, "assumed": False, "path": "a.png"})
-    meta = Meta(Path("train_meta.csv"), {})
-    with pytest.raises(DataError, match=r"train_meta\.csv: 1 boxes of t\.csv leave .* swapped; dim0 must be the rows"):
-        fit_boxes(drawn, sizes, meta, path=Path("t.csv"))
-    sound = sizes.rename(columns={"width": "height", "height": "width"})
-    assert fit_boxes(drawn, sound, meta, path=Path("t.csv"))[1] == 0
 
 
 def test_the_table_is_found_in_a_sub_folder_and_zipped(tmp_path):

@@ -1,25 +1,23 @@
 """What tells copies of one image, kept on disk because every image has to be decoded for it, and groups of copies."""
 
-import hashlib
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.core.images import read_image
-from xray_chest_detection.data.duplicates import Grey, near_duplicates, thumbnail
+from xray_chest_detection.data.checks import Progress
+from xray_chest_detection.data.duplicates import Grey, near_duplicates, pixel_digest, thumbnail
 from xray_chest_detection.data.workers import Answer, available_cores, in_processes
 from xray_chest_detection.errors import DataError, ImageError
 
 PART_IMAGES = 500  # decoded images that an interruption may cost
 PARALLEL_FROM = 100  # starting processes takes as long as decoding some images
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 class Fingerprint(NamedTuple):
@@ -50,7 +48,9 @@ def read_fingerprints(
     todo = [_Job(name, files[name], states[name]) for name in sorted(set(files) - set(found))]
     part: dict[str, Fingerprint] = {}
     with closing(_decoded(todo)) as answers:
-        for number, answer in enumerate(progress(answers, len(todo)) if progress else answers, 1):
+        for number, answer in enumerate(
+            progress(answers, len(todo), title="decode images") if progress else answers, 1
+        ):
             if answer.result is None:
                 raise ImageError(f"{answer.item.path}: the process that decoded it was killed; is memory short?")
             part[answer.item.name] = answer.result
@@ -60,7 +60,7 @@ def read_fingerprints(
     return found
 
 
-def first_of_copies(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
+def first_of_copies(fingerprints: Mapping[str, Fingerprint], *, progress: Progress | None = None) -> dict[str, str]:
     """Name of every image to the alphabetically first name among its copies, its own when there is none.
 
     Copies have equal pixels or are near duplicates (`data.duplicates`). Copies of copies are one group.
@@ -68,9 +68,8 @@ def first_of_copies(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
     names = sorted(fingerprints)
     if not names:
         return {}
-    pairs = [
-        (pair.first, pair.second) for pair in near_duplicates(np.stack([fingerprints[n].thumbnail for n in names]))
-    ]
+    thumbnails = np.stack([fingerprints[name].thumbnail for name in names])
+    pairs = [(pair.first, pair.second) for pair in near_duplicates(thumbnails, progress=progress)]
     by_digest = sorted(range(len(names)), key=lambda index: (fingerprints[names[index]].digest, index))
     for _, group in groupby(by_digest, key=lambda index: fingerprints[names[index]].digest):
         first, *others = group
@@ -95,8 +94,7 @@ def _decoded(todo: Sequence[_Job]) -> Generator[Answer[_Job, Fingerprint]]:
 
 def _decode(job: _Job) -> Fingerprint:
     pixels = read_image(job.path, name=str(job.path)).pixels
-    digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    return Fingerprint(job.state, digest, thumbnail(pixels))
+    return Fingerprint(job.state, pixel_digest(pixels), thumbnail(pixels))
 
 
 def _first_connected(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:

@@ -73,6 +73,13 @@ def read_header(path: Path) -> ImageHeader:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}); download it again") from None
 
 
+def same_aspect(size_px: tuple[int, int], reference: tuple[float, float]) -> bool:
+    """Whether an image may be a resized copy of a reference, both as width and height."""
+    width_px, height_px = size_px
+    expected = width_px * reference[1] / reference[0]
+    return abs(height_px - expected) <= max(MAX_ASPECT_ERROR * expected, 0.5)
+
+
 def check_aspect(sizes_px: Iterable[tuple[Path, tuple[int, int]]], *, width: float, height: float) -> None:
     """Make sure that files are resized copies of one reference; see `check_aspects`."""
     check_aspects((path, size, (width, height)) for path, size in sizes_px)
@@ -87,7 +94,7 @@ def check_aspects(files: Iterable[tuple[Path, tuple[int, int], tuple[float, floa
     Raises:
         DataError: An aspect ratio differs by more than 1 % (and by more than rounding to whole pixels explains).
     """
-    wrong = [one for one in files if not _same_aspect(one[1], one[2])]
+    wrong = [one for one in files if not same_aspect(one[1], one[2])]
     if wrong:
         path, (found_width, found_height), (width, height) = wrong[0]
         more = f" ({len(wrong)} such images)" if len(wrong) > 1 else ""
@@ -95,12 +102,6 @@ def check_aspects(files: Iterable[tuple[Path, tuple[int, int], tuple[float, floa
             f"{path}: {found_width} x {found_height} pixels are not a resized copy of the {width:g} x {height:g} "
             f"pixels its boxes refer to{more}; use the original or a copy resized without cutting or padding"
         )
-
-
-def _same_aspect(size_px: tuple[int, int], reference: tuple[float, float]) -> bool:
-    width_px, height_px = size_px
-    expected = width_px * reference[1] / reference[0]
-    return abs(height_px - expected) <= max(MAX_ASPECT_ERROR * expected, 0.5)
 
 
 def _pillow_size(path: Path) -> tuple[int, int]:

@@ -4,14 +4,15 @@ Source of `train_meta.csv`: the resized copies of VinBigData on Kaggle, and `dat
 number of rows (height) of the DICOM file, `dim1` the number of columns (width).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from xray_chest_detection.data.checks import Progress
 from xray_chest_detection.data.image_files import (
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -19,6 +20,7 @@ from xray_chest_detection.data.image_files import (
     check_aspects,
     index_images,
     read_header,
+    same_aspect,
 )
 from xray_chest_detection.data.raw_csv import pick_columns, read_raw_csv, require, to_numbers
 from xray_chest_detection.errors import DataError
@@ -26,7 +28,6 @@ from xray_chest_detection.errors import DataError
 META_FILE = "train_meta.csv"
 _META_COLUMNS = {"image_id": ("image id",), "height": ("dim0",), "width": ("dim1",)}
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Size = tuple[float, float]
 
 
@@ -90,8 +91,8 @@ def reference_sizes(
         image_id, path, width, height, view (of a DICOM file that names it, else None), assumed; in the order of names.
 
     Raises:
-        DataError: An image is not in `train_meta.csv`, it and the DICOM file disagree, or a copy has another aspect
-            ratio than its original.
+        DataError: An image is not in `train_meta.csv`, its columns are swapped, it and the DICOM file disagree, or a
+            copy has another aspect ratio than its original.
         ImageError: A file is damaged.
     """
     if meta is not None:
@@ -100,8 +101,10 @@ def reference_sizes(
             raise DataError(
                 f"{meta.path}: {len(without)} images have no line, first '{without[0]}'; use the table of the full set"
             )
-    found = [_Headers.of(name, files) for name in (progress(names, len(names)) if progress else names)]
+    watched = progress(names, len(names), title="read headers") if progress else names
+    found = [_Headers.of(name, files) for name in watched]
     if meta is not None:
+        _require_unswapped(meta, found)
         _require_agreement(meta, found)
     sizes: list[Size] = [(one.dicom or one.chosen)[:2] if meta is None else meta.sizes[one.name] for one in found]
     paths = [files.chosen[name] for name in names]
@@ -132,14 +135,23 @@ class _Headers(NamedTuple):
         return cls(name, original if original is not None and chosen == dicom else read_header(chosen), original)
 
 
+def _require_unswapped(meta: Meta, found: Sequence[_Headers]) -> None:
+    wrong = [one for one in found if not same_aspect(one.chosen[:2], meta.sizes[one.name])]
+    if wrong and all(same_aspect(one.chosen[:2], meta.sizes[one.name][::-1]) for one in wrong):
+        (name, chosen, _), (width, height) = wrong[0], meta.sizes[wrong[0].name]
+        raise DataError(
+            f"{meta.path}: dim0 and dim1 look swapped: '{name}' has {height:g} rows and {width:g} columns here, "
+            f"its file {chosen.height_px} and {chosen.width_px} ({len(wrong)} such images); "
+            "dim0 must be the rows, dim1 the columns"
+        )
+
+
 def _require_agreement(meta: Meta, found: Sequence[_Headers]) -> None:
     pairs = [(one.name, one.dicom[:2], meta.sizes[one.name]) for one in found if one.dicom is not None]
     wrong = [pair for pair in pairs if pair[1] != pair[2]]
     if wrong:
         name, (width_px, height_px), (width, height) = wrong[0]
-        swapped = all(dicom == size[::-1] for _, dicom, size in wrong)
-        cure = "dim0 (rows) and dim1 (columns) look swapped" if swapped else "use a table made from these files"
         raise DataError(
             f"{meta.path}: image '{name}' has {height:g} rows and {width:g} columns here, {height_px} and {width_px} "
-            f"in its DICOM file ({len(wrong)} such images); {cure}"
+            f"in its DICOM file ({len(wrong)} such images); use a table made from these files"
         )

@@ -9,12 +9,12 @@ import pandas as pd
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core import boxes
 from xray_chest_detection.data.background import choose_background
+from xray_chest_detection.data.checks import Progress
 from xray_chest_detection.data.fingerprints import first_of_copies, read_fingerprints
 from xray_chest_detection.data.image_sizes import (
     META_FILE,
     ImageFiles,
     Meta,
-    Progress,
     find_images,
     read_train_meta,
     reference_sizes,
@@ -66,7 +66,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
     chosen, counts = _choose(opinions, files, config)
     sizes = reference_sizes(list(chosen["image_id"]), files, meta, progress=progress)
     drawn = table.boxes[table.boxes["image_id"].isin(chosen["image_id"])]
-    fitted, cut = fit_boxes(drawn, sizes, meta, path=path)
+    fitted, cut = fit_boxes(drawn, sizes, path=path)
     images = chosen.merge(sizes, on="image_id").assign(source=SOURCE)
     images = images.assign(patient_id=_patients(images, config, progress=progress))
     per_image = images["patient_id"].value_counts()
@@ -75,6 +75,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
         | counts
         | {
             "images_used_as_dicom": int(images["path"].isin([str(dicom) for dicom in files.dicoms.values()]).sum()),
+            "copies_taken_for_originals": int(images["assumed"].sum()),
             "boxes_of_these_images": len(fitted),
             "boxes_cut_at_border": cut,
             "groups_of_copies": int((per_image > 1).sum()),
@@ -104,32 +105,26 @@ def find_table(root: Path) -> Path:
     raise DataError(f"{root}: no file {TABLE_FILE}; see datasets/README.md on what to download")
 
 
-def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, meta: Meta | None, *, path: Path) -> tuple[pd.DataFrame, int]:
+def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[pd.DataFrame, int]:
     """Cut boxes at the border of their image.
 
     Args:
         drawn: Boxes of `read_train_csv`, in pixels of the original.
         sizes: Rows of `reference_sizes`.
-        meta: Where the sizes come from, for messages.
         path: The file the boxes come from, for messages.
 
     Returns:
         The boxes, and how many of them were cut.
 
     Raises:
-        DataError: Boxes leave an image whose size is only assumed, lie outside their image, or fit much better when
-            the columns of `train_meta.csv` are swapped; names the line.
+        DataError: A box lies outside its image, or leaves an image whose size is only assumed; names the line.
     """
     joined = drawn[["image_id"]].join(sizes.set_index("image_id"), on="image_id")
     size = joined[["width", "height"]].to_numpy(np.float64)
     xyxy = drawn[EDGES].to_numpy(np.float64)
-    leaves = _leaves(xyxy, size)
-    if meta is not None and _leaves(xyxy, size[:, ::-1]).sum() < leaves.sum():
-        raise DataError(
-            f"{meta.path}: {int(leaves.sum())} boxes of {path} leave their image, fewer when the columns are swapped; "
-            "dim0 must be the rows (height), dim1 the columns (width)"
-        )
-    wrong = joined[leaves & joined["assumed"].to_numpy(bool)]
+    clipped = np.clip(xyxy, 0, np.tile(size, 2))
+    cut_px = np.abs(clipped - xyxy).max(axis=1, initial=0)
+    wrong = joined[joined["assumed"].to_numpy(bool) & (cut_px > _ROUNDING_PX)]
     if len(wrong):
         one = wrong.iloc[0]
         message = (
@@ -137,17 +132,9 @@ def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, meta: Meta | None, *, pa
             f"name its {META_FILE} (image_id,dim0,dim1) with --train-meta, or put the DICOM files under the root"
         )
         require(~drawn.index.isin(wrong.index), drawn, message, path=path)
-    clipped = np.clip(xyxy, 0, np.tile(size, 2))
-    require(
-        boxes.area(clipped) > 0, drawn, "the box lies outside its image; is the image of another download?", path=path
-    )
-    cut = (np.abs(clipped - xyxy) > 0.01).any(axis=1)
-    return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), int(cut.sum())
-
-
-def _leaves(xyxy: boxes.FloatArray, size: boxes.FloatArray) -> boxes.FloatArray:
-    """Whether boxes `(N, 4)` leave their images, width and height `(N, 2)`, by more than rounding."""
-    return np.asarray((xyxy < -_ROUNDING_PX).any(axis=1) | (xyxy[:, 2:] > size + _ROUNDING_PX).any(axis=1))
+    message = "the box lies outside its image; is the image of another download?"
+    require(boxes.area(clipped) > 0, drawn, message, path=path)
+    return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), int((cut_px > 0.01).sum())
 
 
 def _find_meta(config: VinBigDataConfig) -> Meta | None:
@@ -191,4 +178,4 @@ def _patients(images: pd.DataFrame, config: VinBigDataConfig, *, progress: Progr
         return images["image_id"]
     files = {name: Path(path) for name, path in zip(images["image_id"], images["path"], strict=True)}
     fingerprints = read_fingerprints(files, cache=config.out / FINGERPRINTS, progress=progress)
-    return images["image_id"].map(first_of_copies(fingerprints))
+    return images["image_id"].map(first_of_copies(fingerprints, progress=progress))
