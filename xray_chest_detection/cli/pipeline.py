@@ -65,7 +65,8 @@ def _steps(out: Path, patients: int, epochs: int, weights: str) -> Iterator[tupl
     for model in MODELS:
         places = ("--tables", tables, "--split", split, "--out", yolo / model)
         yield f"data set: {model}", _step("build_yolo", f"yolo_{model}", *places)
-    yield "verify", ["-m", "data_prep.verify", *(str(yolo / model) for model in MODELS)]
+    yield from _united_steps(out)
+    yield "verify", ["-m", "data_prep.verify", *(str(yolo / name) for name in (*MODELS, "united"))]
     for model in MODELS:
         first = model == "multi"
         start = weights if first else str(out / "runs" / "multi" / "weights" / "best.pt")
@@ -80,6 +81,18 @@ def _steps(out: Path, patients: int, epochs: int, weights: str) -> Iterator[tupl
         }
         flat = [text for pair in options.items() for text in pair]
         yield f"train, tune, evaluate, export: {model}", ["train.py", "configs/detect/pipeline.yaml", *flat]
+
+
+def _united_steps(out: Path) -> Iterator[tuple[str, list[str]]]:
+    """A data set of both sources, beside the ones that are trained on."""
+    vinbigdata, united, split = out / "tables_vinbigdata", out / "tables_united", out / "split_united"
+    root = out / "raw" / "vinbigdata"
+    yield "tables: three readers", _step("vinbigdata", "vinbigdata", "--root", root, "--out", vinbigdata)
+    yield "two sources in one", _step("unite", "unite", "--sources", out / "tables", vinbigdata, "--out", united)
+    places = ("--tables", united, "--out", split, "--keep", out / "split")
+    yield "split both; the patients of the first keep their part", _step("split", "split_united", *places)
+    places = ("--tables", united, "--split", split, "--out", out / "yolo" / "united", "--weights", "agreement")
+    yield "data set: united", _step("build_yolo", "yolo_united", *places)
 
 
 def _step(name: str, config: str, *options: object) -> list[str]:
