@@ -89,10 +89,10 @@ def _united_steps(out: Path) -> Iterator[tuple[str, list[str]]]:
     root = out / "raw" / "vinbigdata"
     yield "tables: three readers", _step("vinbigdata", "vinbigdata", "--root", root, "--out", vinbigdata)
     yield "two sources in one", _step("unite", "unite", "--sources", out / "tables", vinbigdata, "--out", united)
-    places = ("--tables", united, "--out", split, "--keep", out / "split")
-    yield "split both; the patients of the first keep their part", _step("split", "split_united", *places)
-    places = ("--tables", united, "--split", split, "--out", out / "yolo" / "united", "--weights", "agreement")
-    yield "data set: united", _step("build_yolo", "yolo_united", *places)
+    keep = ("--keep", out / "split")
+    yield "split both, NIH as before", _step("split", "split_united", "--tables", united, "--out", split, *keep)
+    places = ("--tables", united, "--split", split, "--out", out / "yolo" / "united")
+    yield "data set: united", _step("build_yolo", "yolo_united", *places, "--weights", "agreement")
 
 
 def _step(name: str, config: str, *options: object) -> list[str]:
