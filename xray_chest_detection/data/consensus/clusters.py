@@ -59,32 +59,31 @@ def cluster_by_reader(readings: Readings, iou: float) -> Clusters:
     Agglomerative: of all pairs of clusters without a common reader, those that overlap each other most are joined
     first, where the overlap of two clusters is the mean IoU of their boxes.
     """
-    label = np.arange(len(readings))
-    first, second, overlap = overlapping_pairs(readings)
     votes = np.eye(len(readings.readers), dtype=np.bool_)[readings.reader]
-    size, xyxy = np.ones(len(readings)), readings.xyxy.copy()
-    while True:
-        link = np.round(overlap / (size[first] * size[second]), _DIGITS)
-        allowed = (link >= iou) & ~(votes[first] & votes[second]).any(axis=1)
-        if not allowed.any():
-            return clusters_of(readings, label)
-        # A pair that may not be joined now never may: votes only grow, and a mean never exceeds its greatest part.
-        # It still counts in the mean overlap of bigger clusters, so it stays in the list.
-        kept, gone = _mutually_best(first[allowed], second[allowed], link[allowed], xyxy, size)
-        votes[kept] |= votes[gone]
-        xyxy[kept] = (xyxy[kept] * size[kept, None] + xyxy[gone] * size[gone, None]) / (size[kept] + size[gone])[
-            :, None
-        ]
-        size[kept] += size[gone]
-        target = np.arange(len(readings))
-        target[gone] = kept
-        label = target[label]
-        first, second, overlap = _joined_pairs(target[first], target[second], overlap)
+    pairs = overlapping_pairs(readings, group_of(readings))
+    label = _agglomerate(np.ones(len(readings)), readings.xyxy, votes, pairs, iou)
+    return clusters_of(readings, label)
+
+
+def join_classes(readings: Readings, clusters: Clusters, iou: float) -> IntArray:
+    """The place of each cluster, `(K,)`, numbered from 0: clusters that may be one finding by different names.
+
+    They overlap by at least `iou` on average and have neither a reader nor a class in common: a reader who drew two
+    boxes there saw two findings.
+    """
+    first, second, overlap = overlapping_pairs(readings, readings.image)
+    apart = readings.class_id[first] != readings.class_id[second]
+    pairs = _joined_pairs(clusters.label[first[apart]], clusters.label[second[apart]], overlap[apart])
+    # A class counts as one more reader, who may have one box only.
+    taken = np.column_stack([clusters.votes, np.eye(len(readings.classes), dtype=np.bool_)[clusters.class_id]])
+    size = np.bincount(clusters.label, minlength=len(clusters)).astype(np.float64)
+    label = _agglomerate(size, clusters.mean(readings.xyxy), taken, pairs, iou)
+    return np.unique(label, return_inverse=True)[1].astype(np.int64)
 
 
 def cluster_connected(readings: Readings, iou: float) -> Clusters:
     """Clusters of boxes joined by a chain of overlaps of at least `iou` between different readers."""
-    first, second, overlap = overlapping_pairs(readings)
+    first, second, overlap = overlapping_pairs(readings, group_of(readings))
     first, second = first[overlap >= iou], second[overlap >= iou]
     label = np.arange(len(readings))
     while (label[first] != label[second]).any():
@@ -94,12 +93,15 @@ def cluster_connected(readings: Readings, iou: float) -> Clusters:
     return clusters_of(readings, label)
 
 
-def overlapping_pairs(readings: Readings) -> tuple[IntArray, IntArray, FloatArray]:
-    """Rows `first < second` of boxes by different readers that share any area, and their IoU, each `(P,)`."""
-    first, second = _pairs_in_groups(group_of(readings))
+def overlapping_pairs(readings: Readings, group: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """Rows `first < second` of boxes of one group by different readers that share any area, and their IoU, `(P,)`.
+
+    Groups `(N,)` are numbers that never fall from row to row.
+    """
+    first, second = pairs_in_groups(group)
     other = readings.reader[first] != readings.reader[second]
     first, second = first[other], second[other]
-    overlap = boxes.paired_iou(readings.xyxy[first], readings.xyxy[second])
+    overlap = boxes.paired_iou(readings.xyxy[first], readings.xyxy[second]).astype(np.float64)
     return first[overlap > 0], second[overlap > 0], overlap[overlap > 0]
 
 
@@ -107,6 +109,37 @@ def group_of(readings: Readings) -> IntArray:
     """The number of each box's image and class, `(N,)`, rising from 0 without gaps."""
     code = readings.image * len(readings.classes) + readings.class_id
     return np.cumsum(np.diff(code, prepend=code[:1]) != 0)
+
+
+def pairs_in_groups(group: IntArray) -> tuple[IntArray, IntArray]:
+    """All pairs of rows `first < second` of the same group; rows of a group stand together."""
+    row = np.arange(len(group))
+    end = np.searchsorted(group, group, side="right")
+    partners = end - row - 1
+    first = np.repeat(row, partners)
+    before = np.cumsum(partners) - partners
+    return first, first + 1 + np.arange(len(first)) - before[first]
+
+
+def mutually_best(first: IntArray, second: IntArray, score: FloatArray, xyxy: FloatArray) -> tuple[IntArray, IntArray]:
+    """The pairs of rows `(P,)` of which each row is the other's best partner, by score and then by place.
+
+    Args:
+        first: Row of `xyxy`.
+        second: Another row of it.
+        score: The higher the better.
+        xyxy: `(K, 4)`; which of several equal scores is best depends on the boxes alone, not on their order.
+    """
+    swapped = _later(xyxy[first], xyxy[second])
+    low, high = np.where(swapped, second, first), np.where(swapped, first, second)
+    order = np.lexsort((*xyxy[high].T[::-1], *xyxy[low].T[::-1], -np.round(score, _DIGITS)))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    best = np.full(len(xyxy), len(order))
+    np.minimum.at(best, first, rank)
+    np.minimum.at(best, second, rank)
+    mutual = (best[first] == rank) & (best[second] == rank)
+    return first[mutual], second[mutual]
 
 
 def consensus_of(
@@ -137,35 +170,38 @@ def consensus_of(
     )
 
 
-def _pairs_in_groups(group: IntArray) -> tuple[IntArray, IntArray]:
-    """All pairs of rows `first < second` of the same group; rows of a group stand together."""
-    row = np.arange(len(group))
-    end = np.searchsorted(group, group, side="right")
-    partners = end - row - 1
-    first = np.repeat(row, partners)
-    before = np.cumsum(partners) - partners
-    return first, first + 1 + np.arange(len(first)) - before[first]
+def _agglomerate(
+    size: FloatArray, xyxy: FloatArray, votes: BoolArray, pairs: tuple[IntArray, IntArray, FloatArray], iou: float
+) -> IntArray:
+    """The cluster that each of some clusters ends in, `(K,)`, when those without a common vote are joined.
 
-
-def _mutually_best(
-    first: IntArray, second: IntArray, link: FloatArray, xyxy: FloatArray, size: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """Pairs of clusters that are each other's best partner, as (kept, gone).
-
-    Joining all of them at once gives the same as joining the best pair of all again and again, because a joined
-    cluster never overlaps a third one more than both of its parts did (Murtagh 1983: reciprocal nearest neighbours).
+    Args:
+        size: `(K,)` number of boxes.
+        xyxy: `(K, 4)` mean boxes; they only settle ties.
+        votes: `(K, V)`; two clusters that share one stay apart.
+        pairs: Overlapping clusters, and the sum of the IoUs of their boxes.
+        iou: Least mean IoU.
     """
-    box = np.column_stack([xyxy, size])
-    swapped = _later(box[first], box[second])
-    low, high = np.where(swapped, second, first), np.where(swapped, first, second)
-    order = np.lexsort((*box[high].T[::-1], *box[low].T[::-1], -link))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    best = np.full(len(xyxy), len(order))
-    np.minimum.at(best, first, rank)
-    np.minimum.at(best, second, rank)
-    mutual = (best[first] == rank) & (best[second] == rank)
-    return first[mutual], second[mutual]
+    size, xyxy, votes = size.copy(), xyxy.copy(), votes.copy()
+    first, second, overlap = pairs
+    label = np.arange(len(size))
+    while True:
+        link = np.round(overlap / (size[first] * size[second]), _DIGITS)
+        # A pair out of reach stays in the list: it still counts in the mean overlap of greater clusters.
+        allowed = (link >= iou) & ~(votes[first] & votes[second]).any(axis=1)
+        if not allowed.any():
+            return label
+        # Joining all pairs that are each other's best gives the same as joining the best of all pairs again and again,
+        # for a mean overlap never exceeds the greater of its parts (reciprocal nearest neighbours, Murtagh 1983).
+        kept, gone = mutually_best(first[allowed], second[allowed], link[allowed], xyxy)
+        share = (size[gone] / (size[kept] + size[gone]))[:, None]
+        xyxy[kept] += share * (xyxy[gone] - xyxy[kept])
+        votes[kept] |= votes[gone]
+        size[kept] += size[gone]
+        target = np.arange(len(size))
+        target[gone] = kept
+        label = target[label]
+        first, second, overlap = _joined_pairs(target[first], target[second], overlap)
 
 
 def _later(first: FloatArray, second: FloatArray) -> BoolArray:

@@ -1,0 +1,66 @@
+"""Two boxes of one reader where the others drew one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from xray_chest_detection.core import boxes
+from xray_chest_detection.data.consensus.clusters import group_of, mutually_best, pairs_in_groups
+from xray_chest_detection.data.readings import FloatArray, IntArray, Readings
+
+# Share of a part's area that must lie in the other reader's box.
+INSIDE = 0.5
+
+
+def rejoin_halves(readings: Readings, iou: float) -> Readings:
+    """Readings in which two boxes of a reader become their hull where the others saw one finding.
+
+    That is so when both lie mostly inside a box of another reader, the hull overlaps that box by at least `iou`, and
+    the other readers' boxes, taken together, overlap the hull more than they overlap the two parts.
+    """
+    one, two = pairs_in_groups(group_of(readings))
+    same = readings.reader[one] == readings.reader[two]
+    one, two = one[same], two[same]
+    best, gain = _support(readings, one, two)
+    good = (best >= iou) & (gain > 0)
+    one, two = mutually_best(one[good], two[good], gain[good], readings.xyxy)
+    xyxy = readings.xyxy.copy()
+    xyxy[one] = _hull(readings.xyxy[one], readings.xyxy[two])
+    kept = np.ones(len(readings), np.bool_)
+    kept[two] = False
+    joined = replace(readings, xyxy=xyxy).select(kept)
+    order = np.lexsort((*joined.xyxy.T[::-1], joined.reader, joined.class_id, joined.image))
+    return joined.select(order)
+
+
+def _support(readings: Readings, one: IntArray, two: IntArray) -> tuple[FloatArray, FloatArray]:
+    """For each pair of boxes the best overlap of its hull with a box around both, and the gain of joining them.
+
+    The gain is the sum, over the other readers, of the overlap of the hull with their nearest box less the mean
+    overlap of the two parts with theirs.
+    """
+    group = group_of(readings)
+    start, stop = np.searchsorted(group, group[one]), np.searchsorted(group, group[one], side="right")
+    pair = np.repeat(np.arange(len(one)), stop - start)
+    other = np.arange(len(pair)) - np.repeat(np.cumsum(stop - start) - stop, stop - start)
+    foreign = readings.reader[other] != readings.reader[one][pair]
+    pair, other = pair[foreign], other[foreign]
+    box, parts = readings.xyxy[other], (readings.xyxy[one[pair]], readings.xyxy[two[pair]])
+    overlaps = np.stack([boxes.paired_iou(part, box) for part in (_hull(*parts), *parts)])
+    around = np.logical_and(*(_share_inside(part, box) >= INSIDE for part in parts))
+    best = np.zeros(len(one))
+    np.maximum.at(best, pair, np.where(around, overlaps[0], 0))
+    by_reader = np.zeros((3, len(one), len(readings.readers)))
+    np.maximum.at(by_reader, (slice(None), pair, readings.reader[other]), overlaps)
+    whole, first, second = by_reader.sum(axis=2)
+    return best, whole - (first + second) / 2
+
+
+def _hull(first: FloatArray, second: FloatArray) -> FloatArray:
+    return np.concatenate([np.minimum(first[:, :2], second[:, :2]), np.maximum(first[:, 2:], second[:, 2:])], axis=1)
+
+
+def _share_inside(part: FloatArray, box: FloatArray) -> FloatArray:
+    """Share of the area of each box `(P, 4)` that lies in the box of the same row, `(P,)`."""
+    sides = np.minimum(part[:, 2:], box[:, 2:]) - np.maximum(part[:, :2], box[:, :2])
+    return np.asarray(np.clip(sides, 0, None).prod(axis=1) / boxes.area(part), np.float64)
