@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xray_chest_detection.data.vinbigdata_table import (
     FINDINGS,
@@ -144,6 +146,35 @@ def test_repeated_rows_are_left_out_and_counted(write):
     assert table.counts["repeated_rows_left_out"] == 3
     assert table.boxes["x_max"].tolist() == [30, 31]
     assert table.boxes.index.tolist() == [2, 7]
+
+
+_BOX = st.tuples(
+    st.sampled_from(FINDINGS), st.integers(0, 90), st.integers(0, 90), st.integers(91, 99), st.integers(91, 99)
+)
+_OPINIONS = st.dictionaries(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from(["R1", "R2", "R10"])), st.sets(_BOX, max_size=3), min_size=1
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(_OPINIONS, st.randoms(use_true_random=False))
+def test_any_table_gives_back_what_was_written_whatever_the_order_of_its_lines(tmp_path_factory, opinions, random):
+    lines = [
+        f"{image},{name},{FINDINGS.index(name)},{reader},{','.join(map(str, box))}"
+        for (image, reader), drawn in opinions.items()
+        for name, *box in drawn
+    ]
+    lines += [f"{image},No finding,14,{reader},,,," for (image, reader), drawn in opinions.items() if not drawn]
+    random.shuffle(lines)
+    path = tmp_path_factory.mktemp("table") / "train.csv"
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    table = read_train_csv(path)
+    assert set(table.readings.itertuples(index=False, name=None)) == set(opinions)
+    found = table.boxes[["image_id", "reader", "class_name", *EDGES]].itertuples(index=False, name=None)
+    assert sorted(found) == sorted((*reading, *box) for reading, drawn in opinions.items() for box in drawn)
+    readings = read_readings_csv(path)
+    assert readings.read.sum() == len(opinions)
+    assert len(readings) == sum(map(len, opinions.values()))
 
 
 def test_images_with_one_or_seven_readers_are_taken_and_listed(write):

@@ -48,9 +48,8 @@ def read_fingerprints(
     todo = [_Job(name, files[name], states[name]) for name in sorted(set(files) - set(found))]
     part: dict[str, Fingerprint] = {}
     with closing(_decoded(todo)) as answers:
-        for number, answer in enumerate(
-            progress(answers, len(todo), title="decode images") if progress else answers, 1
-        ):
+        watched = progress(answers, len(todo), title="decode images") if progress else answers
+        for number, answer in enumerate(watched, 1):
             if answer.result is None:
                 raise ImageError(f"{answer.item.path}: the process that decoded it was killed; is memory short?")
             part[answer.item.name] = answer.result
