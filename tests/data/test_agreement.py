@@ -144,12 +144,23 @@ def test_presence_by_lot_agrees_by_chance():
 
 
 def test_boxes_that_never_meet_are_worse_than_chance():
-    films = {f"{film}": {f"R{reader}": [box("Mass", 50 * reader)] for reader in (1, 2)} for film in range(500)}
-    row = class_row(measure_agreement(by_hand(films), resamples=0), "Mass")
+    drawn = {"R1": [box("Mass", 0), box("ILD", 50)], "R2": [box("Mass", 100), box("ILD", 150)]}
+    agreement = measure_agreement(by_hand({f"{film}": drawn for film in range(500)}), resamples=0)
+    row = class_row(agreement, "Mass")
     assert row.match_rate_40.value == 0
     assert row.mean_iou.value is None
-    assert row.box_alpha.value == pytest.approx(-1, abs=0.01)
+    # a quarter Mass, a quarter ILD, half nothing: chance differs in 1 - (1/4 + 1/16 + 1/16) = 5/8, readers always
+    assert class_row(agreement, ALL_CLASSES).box_alpha.value == pytest.approx(1 - 8 / 5, abs=0.01)
+    # a quarter Mass: chance differs in 2 x 1/4 x 3/4 = 3/8, readers on every second finding
+    assert row.box_alpha.value == pytest.approx(1 - 4 / 3, abs=0.01)
     assert row.presence_alpha.value is None  # everybody always drew it
+
+
+def test_one_class_alone_has_no_alpha_of_boxes():
+    films = {"a": {"R1": [box("Mass", 0)], "R2": [box("Mass", 0)]}, "b": {"R1": [box("Mass", 0)], "R2": []}}
+    row = class_row(measure_agreement(by_hand(films), resamples=0), "Mass")
+    assert row.box_alpha.value is None
+    assert row.presence_alpha.value == pytest.approx(0.0)  # 3 of 4 yes: chance differs in half, readers on half
 
 
 def test_intervals_hold_the_number_and_widen_with_alike_patients():

@@ -9,10 +9,10 @@ Images that only one reader read say nothing about agreement and count nowhere h
 - Alpha of boxes: the units are findings (`box_pairs.findings_of`), a reader's value is the class he drew there, or
   "nothing", which is what a silent reader says of every finding. For one class the values are "this class" and
   "something else or nothing". Places on which nobody drew are no units, so readers whose boxes never meet come out
-  below 0; readers who name common places by lot come out at 0.
+  below 0; readers who name common places by lot come out at 0. It is left out where only one class was drawn: its
+  places alone do not tell how often readers would agree on nothing by chance.
 - The row `all classes` pools the classes: boxes match within their class, presence is asked once an image and class.
 - The row `any finding` takes all classes for one: boxes match whatever they are called, presence is "drew anything".
-  It has no alpha of boxes, because its only other value would be "nothing".
 
 Source: Cohen 1960; Krippendorff 2018; Tschirschwitz et al. 2022, "A Dataset for Analysing Complex Document Layouts in
 the Digital Humanities and its Evaluation with Krippendorff's Alpha". That paper takes alpha image by image and matches
@@ -21,14 +21,13 @@ their own, and boxes meet by falling overlap, which makes the order of the reade
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.data import krippendorff
 from xray_chest_detection.data.agreement_pairs import pair_rows
-from xray_chest_detection.data.agreement_results import ALL_CLASSES, ANY_FINDING, Agreement, ClassAgreement, Estimate
+from xray_chest_detection.data.agreement_results import ALL_CLASSES, ANY_FINDING, Agreement, ClassAgreement
 from xray_chest_detection.data.agreement_sums import LOW_IOU, drawn_boxes, estimate, match_sums, ratio, with_total
 from xray_chest_detection.data.box_pairs import BoxPairs, findings_of, matched_pairs
 from xray_chest_detection.data.readings import FloatArray, IntArray, Readings
@@ -61,7 +60,7 @@ def measure_agreement(
         weights = np.concatenate([weights, patient_weights(owners, resamples=resamples, seed=seed)])
     blind = as_any_finding(readings)
     matches, blind_matches = (matched_pairs(table, iou=LOW_IOU) for table in (readings, blind))
-    any_finding = replace(_class_rows(blind, blind_matches, weights)[0], box_alpha=Estimate(None))
+    any_finding = _class_rows(blind, blind_matches, weights)[0]
     any_pairs = [row for row in pair_rows(blind, blind_matches, weights) if row.class_name == ANY_FINDING]
     return Agreement(
         images=int(several.sum()),
@@ -135,6 +134,8 @@ def _presence(present: IntArray, n_readers: IntArray, weights: FloatArray) -> li
 
 def _box_alphas(readings: Readings, weights: FloatArray) -> list[FloatArray]:
     """Alpha of boxes `(R,)`: per class against everything else, and of all classes at once."""
+    if len(np.unique(readings.class_id)) < 2:
+        return [np.full(len(weights), np.nan)] * (len(readings.classes) + 1)
     image, counts = finding_counts(readings)
     readers = counts.sum(axis=1)
     tables = [*(np.stack([yes, readers - yes], axis=1) for yes in counts.T[:-1]), counts]
