@@ -7,7 +7,9 @@ purely: hard findings are hard for everybody. A rule that does well here has pas
 one.
 
 Source: frequencies, medians and spreads of VinBigData's boxes are those of the competition's train.csv (Nguyen et al.,
-VinDr-CXR, Scientific Data 2022), eight of its classes, rounded.
+VinDr-CXR, Scientific Data 2022), nine of its classes, rounded. The habits are guesses that make readers agree as much
+as they do there: in the scenario `like VinBigData` a finding that anybody drew has 1.60 boxes on average, and 39 % of them
+were drawn by two readers or more, which is what the rule `union` at IoU 0.4 counts in the real table.
 """
 
 from collections.abc import Sequence
@@ -48,12 +50,12 @@ class Profile:
     split: float = 0.0
 
 
-CAREFUL = Profile(jitter=0.05, sensitivity=0.9, false_positives=0.08)
-SLOPPY = Profile(jitter=0.16, sensitivity=0.75, false_positives=0.2)
-OVER_CALLER = Profile(jitter=0.08, sensitivity=0.95, false_positives=1.2)
-UNDER_CALLER = Profile(jitter=0.06, sensitivity=0.5, false_positives=0.03)
-CONFUSER = Profile(jitter=0.07, sensitivity=0.88, false_positives=0.1, confusion=0.5)
-SPLITTER = Profile(jitter=0.07, sensitivity=0.88, false_positives=0.1, split=0.35)
+CAREFUL = Profile(jitter=0.06, sensitivity=0.8, false_positives=0.2)
+SLOPPY = Profile(jitter=0.16, sensitivity=0.65, false_positives=0.5)
+OVER_CALLER = Profile(jitter=0.09, sensitivity=0.9, false_positives=2.0)
+UNDER_CALLER = Profile(jitter=0.07, sensitivity=0.4, false_positives=0.08)
+CONFUSER = Profile(jitter=0.08, sensitivity=0.78, false_positives=0.25, confusion=0.5)
+SPLITTER = Profile(jitter=0.08, sensitivity=0.78, false_positives=0.25, split=0.35)
 
 
 @dataclass(frozen=True)
