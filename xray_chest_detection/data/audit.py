@@ -4,7 +4,7 @@ The binary model starts from the multiclass one, and a classifier may start from
 on and another one tests on is a leak although each of the two is sound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,25 +52,24 @@ def audit(
     official = None if official_test_list is None else read_official_list(official_test_list)
     sets = [list_dataset(folder) for folder in folders]
     reports = [verify_files(one, splits=splits) for one in sets]
+    return [*reports, _leak_report(sets, official, progress)]
+
+
+def _leak_report(sets: Sequence[DatasetFiles], official: Collection[str] | None, progress: Progress | None) -> Report:
+    """What is looked for over all data sets together, whichever of them an image is in."""
     files = [found for one in sets for found in _places(one, alone=len(sets) == 1)]
     pictures = read_pictures([path for path, _ in files], progress=progress)
-    places = [place for _, place in files]
+    found = [(place, picture) for (_, place), picture in zip(files, pictures, strict=True)]
+    readable = [(place, picture) for place, picture in found if isinstance(picture, Picture)]
+    unreadable = [f"{place.name}: {picture}" for place, picture in found if isinstance(picture, str)]
     checks = (
-        Check(
-            "unreadable image",
-            "error",
-            [f"{place.name}: {found}" for place, found in zip(places, pictures, strict=True) if isinstance(found, str)],
-        ),
+        Check("unreadable image", "error", unreadable),
         patient_leaks({str(one.folder): one.index for one in sets}),
-        *_picture_leaks(places, pictures, progress),
-        *([] if official is None else [official_leaks(places, official)]),
+        *_picture_leaks(readable, progress),
+        *([] if official is None else [official_leaks([place for place, _ in found], official)]),
     )
-    counts = {
-        "data sets": len(sets),
-        "files": len(files),
-        "pictures": len({one.digest for one in pictures if isinstance(one, Picture)}),
-    }
-    return [*reports, Report("leaks", counts, checks)]
+    different = {picture.digest for _, picture in readable}
+    return Report("leaks", {"data sets": len(sets), "files": len(files), "pictures": len(different)}, checks)
 
 
 def _places(files: DatasetFiles, *, alone: bool) -> list[tuple[Path, Place]]:
@@ -89,14 +88,10 @@ def _places(files: DatasetFiles, *, alone: bool) -> list[tuple[Path, Place]]:
     ]
 
 
-def _picture_leaks(
-    places: Sequence[Place], pictures: Sequence[Picture | str], progress: Progress | None
-) -> list[Check]:
+def _picture_leaks(readable: Sequence[tuple[Place, Picture]], progress: Progress | None) -> list[Check]:
     groups: dict[str, list[Place]] = {}
     thumbnails = []
-    for place, picture in zip(places, pictures, strict=True):
-        if isinstance(picture, str):
-            continue
+    for place, picture in readable:
         if picture.digest not in groups:
             thumbnails.append(picture.thumbnail)
         groups.setdefault(picture.digest, []).append(place)

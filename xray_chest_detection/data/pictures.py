@@ -1,7 +1,5 @@
 """Reading many images for comparison: a hash of the pixels and a thumbnail of each, nothing else is kept in memory."""
 
-import multiprocessing
-import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +10,12 @@ from numpy.typing import NDArray
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data.checks import Progress
 from xray_chest_detection.data.duplicates import pixel_digest, thumbnail
+from xray_chest_detection.data.workers import in_processes
 from xray_chest_detection.errors import ImageError
 
 PROCESSES = 2
 _PARALLEL_FROM = 500  # images; starting a process costs about a second
-_CHUNK = 16
+_KILLED = "the process that decoded it was killed (out of memory?)"
 
 
 class Picture(NamedTuple):
@@ -32,13 +31,9 @@ def read_pictures(paths: Sequence[Path], *, progress: Progress | None = None) ->
     Hard links of one file are decoded once. From 500 files on two processes share the work.
     """
     inodes = [_inode(path) for path in paths]
-    one_of = dict(zip(inodes, paths, strict=True))
-    todo = list(one_of.values())
-    if len(todo) < _PARALLEL_FROM:
-        found = dict(zip(one_of, _watched(map(_read, todo), len(todo), progress), strict=True))
-    else:  # spawned, because a forked copy of a process with threads may hang
-        with multiprocessing.get_context("spawn").Pool(PROCESSES, _leave_ctrl_c_to_the_parent) as pool:
-            found = dict(zip(one_of, _watched(pool.imap(_read, todo, _CHUNK), len(todo), progress), strict=True))
+    todo = list(dict(zip(inodes, paths, strict=True)).values())
+    answers = _in_turn(todo) if len(todo) < _PARALLEL_FROM else _in_parallel(todo)
+    found = {_inode(path): picture for path, picture in _watched(answers, len(todo), progress)}
     return [found[inode] for inode in inodes]
 
 
@@ -47,17 +42,23 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _in_turn(paths: Sequence[Path]) -> Iterable[tuple[Path, Picture | str]]:
+    return ((path, _read(path)) for path in paths)
+
+
+def _in_parallel(paths: Sequence[Path]) -> Iterable[tuple[Path, Picture | str]]:
+    return ((answer.item, answer.result or _KILLED) for answer in in_processes(_read, paths, workers=PROCESSES))
+
+
+def _watched(
+    answers: Iterable[tuple[Path, Picture | str]], total: int, progress: Progress | None
+) -> Iterable[tuple[Path, Picture | str]]:
+    return progress(answers, total, title="images") if progress else answers
+
+
 def _read(path: Path) -> Picture | str:
     try:
         pixels = read_image(path, name=str(path)).pixels
     except ImageError as error:
         return str(error).removeprefix(f"{path}: ")
     return Picture(pixel_digest(pixels), thumbnail(pixels))
-
-
-def _watched(items: Iterable[Picture | str], total: int, progress: Progress | None) -> Iterable[Picture | str]:
-    return progress(items, total, title="images") if progress else items
-
-
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
