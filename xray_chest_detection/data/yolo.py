@@ -1,6 +1,7 @@
 """A view of a split on disk, as ultralytics reads it: `images/<split>/`, `labels/<split>/`, `data.yaml`, `index.csv`.
 
 `unknown.csv` and `label_weights.csv` beside them (`data.side_files`) say what label files cannot.
+
 Folders are real and one per split, because ultralytics finds labels by swapping the last `/images/` of a path for
 `/labels/` and keeps one label cache per label folder.
 """
