@@ -16,7 +16,7 @@ def rejoin_halves(readings: Readings, iou: float) -> Readings:
     """Readings in which two boxes of a reader become their hull where the others saw one finding.
 
     That is so when both lie mostly inside a box of another reader, the hull overlaps that box by at least `iou`, and
-    the other readers' boxes, taken together, overlap the hull more than they overlap the two parts.
+    the other readers' boxes, taken together, fit the hull better than they fit the two parts.
     """
     one, two = pairs_in_groups(group_of(readings))
     same = readings.reader[one] == readings.reader[two]
@@ -36,8 +36,8 @@ def rejoin_halves(readings: Readings, iou: float) -> Readings:
 def _support(readings: Readings, one: IntArray, two: IntArray) -> tuple[FloatArray, FloatArray]:
     """For each pair of boxes the best overlap of its hull with a box around both, and the gain of joining them.
 
-    The gain is the sum, over the other readers, of the overlap of the hull with their nearest box less the mean
-    overlap of the two parts with theirs.
+    The gain is the sum, over the other readers, of the overlap of the hull with their nearest box less that of the
+    two parts with theirs, which count both if they are two.
     """
     group = group_of(readings)
     start, stop = np.searchsorted(group, group[one]), np.searchsorted(group, group[one], side="right")
@@ -46,14 +46,19 @@ def _support(readings: Readings, one: IntArray, two: IntArray) -> tuple[FloatArr
     foreign = readings.reader[other] != readings.reader[one][pair]
     pair, other = pair[foreign], other[foreign]
     box, parts = readings.xyxy[other], (readings.xyxy[one[pair]], readings.xyxy[two[pair]])
-    overlaps = np.stack([boxes.paired_iou(part, box) for part in (_hull(*parts), *parts)])
     around = np.logical_and(*(_share_inside(part, box) >= INSIDE for part in parts))
+    overlaps = [boxes.paired_iou(part, box) for part in (_hull(*parts), *parts)]
     best = np.zeros(len(one))
     np.maximum.at(best, pair, np.where(around, overlaps[0], 0))
-    by_reader = np.zeros((3, len(one), len(readings.readers)))
-    np.maximum.at(by_reader, (slice(None), pair, readings.reader[other]), overlaps)
-    whole, first, second = by_reader.sum(axis=2)
-    return best, whole - (first + second) / 2
+    cell = pair * len(readings.readers) + readings.reader[other]
+    nearest = np.zeros((3, len(one) * len(readings.readers)))
+    for by_cell, overlap in zip(nearest, overlaps, strict=True):
+        np.maximum.at(by_cell, cell, overlap)
+    whole, first, second = nearest
+    shared = np.zeros(len(whole), np.bool_)
+    shared[cell[(overlaps[1] == first[cell]) & (overlaps[2] == second[cell])]] = True
+    gain = whole - np.where(shared, np.maximum(first, second), first + second)
+    return best, gain.reshape(len(one), -1).sum(axis=1)
 
 
 def _hull(first: FloatArray, second: FloatArray) -> FloatArray:

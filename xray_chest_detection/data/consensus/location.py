@@ -19,7 +19,7 @@ from xray_chest_detection.data.readings import FloatArray, Readings
 
 # What is expected of a reader without boxes to compare, and how many edges that expectation is worth.
 _TYPICAL_SD, _PRIOR_EDGES = 0.1, 20.0
-_ROUNDS = 30
+_ROUNDS, _TOLERANCE = 30, 1e-3
 
 
 def edge_errors(readings: Readings, clusters: Clusters, probability: FloatArray) -> FloatArray:
@@ -39,7 +39,9 @@ def edge_errors(readings: Readings, clusters: Clusters, probability: FloatArray)
         uncertain = 4 / clusters.sum(precision[:, None])[clusters.label, 0]
         squares = np.bincount(readings.reader, weight * (distance + uncertain), n_readers)
         common = (squares.sum() + _PRIOR_EDGES * _TYPICAL_SD**2) / (edges.sum() + _PRIOR_EDGES)
-        variance = (squares + _PRIOR_EDGES * common) / (edges + _PRIOR_EDGES)
+        previous, variance = variance, (squares + _PRIOR_EDGES * common) / (edges + _PRIOR_EDGES)
+        if np.allclose(variance, previous, rtol=_TOLERANCE, atol=0):
+            break
     return np.sqrt(variance)
 
 
