@@ -33,10 +33,10 @@ class UnitedTables:
     Attributes:
         images: Image table, sorted by image_id; `known` is filled, `labels` are classes of the scheme.
         annotations: Annotation table; `class_name` is a class of the scheme.
-        image_counts: One row a source: images, images with a box, images without a box that were left out.
+        image_counts: One row a source: images, images with a box, healthy ones, and those without a box left out.
         box_counts: One row a source and class: boxes the source has (`drawn`), boxes of the united table, and readers'
-            boxes that none of these stands for (`dropped`; `union` and `wbf` also join boxes of one reader). Labels that the
-            scheme leaves out come last, in the source's spelling.
+            boxes that none of these stands for (`dropped`; `union` and `wbf` also join boxes of one reader). Labels
+            that the scheme leaves out come last, in the source's spelling.
     """
 
     images: pd.DataFrame
