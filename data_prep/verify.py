@@ -13,7 +13,7 @@ from xray_chest_detection.data.checks import write_reports
 def main(argv: Sequence[str] | None = None) -> int:
     """Print a table of checks for every data set and one of leaks; 1 when a check is an error."""
     config = verify_from_command_line(sys.argv[1:] if argv is None else argv)
-    reports = audit(config.datasets, splits=config.split, official_test_list=config.official_test_list, progress=bar)
+    reports = audit(config.datasets, split=config.split, official_test_list=config.official_test_list, progress=bar)
     for report in reports:
         print(f"{report.subject}: {', '.join(f'{count} {what}' for what, count in report.counts.items())}")
         print(table([check.to_row() for check in report.checks]))

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from xray_chest_detection.data.dataset_files import list_dataset
@@ -12,9 +10,9 @@ UNTRACED = [
 ]
 
 
-def found(folder, *splits):
+def found(folder, split=None):
     """Checks that found something: name to places; all of them are errors."""
-    checks = [check for check in provenance_checks(list_dataset(folder), splits) if check.places]
+    checks = [check for check in provenance_checks(list_dataset(folder), split) if check.places]
     assert {check.result for check in checks} <= {"error"}
     return {check.name: list(check.places) for check in checks}
 
@@ -35,7 +33,7 @@ def test_a_data_set_without_manifest_is_a_warning_and_can_be_compared_with_a_giv
     checks = provenance_checks(list_dataset(traced))
     assert [(check.name, check.result) for check in checks if check.places] == UNTRACED
     replace(traced / "index.csv", "train0,p1,", "train0,p9,")
-    checks = provenance_checks(list_dataset(traced), [traced.parent / "split"])
+    checks = provenance_checks(list_dataset(traced), traced.parent / "split")
     assert [check.name for check in checks if check.result == "error"] == ["index.csv disagrees with the split"]
 
 
@@ -117,26 +115,15 @@ def test_a_split_that_was_made_again_is_another_one(traced):
     }
 
 
-def test_a_data_set_of_several_splits(traced, tmp_path):
-    whole = (traced.parent / "split" / "split.csv").read_text().splitlines()
-    parts = [tmp_path / "one", tmp_path / "two"]
-    for folder, rows in zip(parts, (whole[1:4], whole[4:]), strict=True):
-        folder.mkdir()
-        (folder / "split.csv").write_text("\n".join([whole[0], *rows]) + "\n")
-    assert set(found(traced, *parts)) == {"data set was built from another split"}
-    assert len(found(traced, *parts)["data set was built from another split"]) == 2
-    assert len(found(traced, parts[0])["index.csv disagrees with the split"]) == 5
-
-
-@pytest.mark.parametrize("named", ["one", "list"])
-def test_the_split_is_found_through_the_manifest(traced, named):
-    path = traced / "manifest.json"
-    content = json.loads(path.read_text())
-    if named == "list":
-        content["config"]["split"] = [content["config"]["split"]]
-        path.write_text(json.dumps(content))
-    (traced.parent / "split" / "split.csv").write_text("")
-    assert "not a CSV table" in found(traced)["split cannot be read"][0]
+def test_a_given_split_comes_before_the_one_the_manifest_names(traced, tmp_path):
+    (tmp_path / "other").mkdir()
+    lines = (traced.parent / "split" / "split.csv").read_text().splitlines()
+    (tmp_path / "other" / "split.csv").write_text("\n".join(lines[:-1]) + "\n")
+    assert found(traced, tmp_path / "other") == {
+        "data set was built from another split": [str(tmp_path / "other" / "split.csv")],
+        "index.csv disagrees with the split": ["index.csv line 9: test1 of nih is not in the split"],
+    }
+    assert "no such split" in found(traced, tmp_path / "gone")["split cannot be read"][0]
 
 
 # --- before a training ---

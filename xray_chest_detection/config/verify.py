@@ -15,14 +15,14 @@ class VerifyConfig(StrictModel):
 
     Attributes:
         datasets: Folders of the data sets; the ones whose models share weights belong together.
-        split: Folders of the splits they are views of; not given: the one each manifest names.
+        split: Folder of the split all of them must be views of; not given: the one each manifest names, if it is there.
         official_test_list: NIH's `test_list.txt`, when a classifier will be tested on it: films of the list in train or
             val are an error.
         out: JSON file for every finding; not given: only the tables are printed, with one example each.
     """
 
     datasets: tuple[Path, ...]
-    split: tuple[Path, ...] = ()
+    split: Path | None = None
     official_test_list: Path | None = None
     out: Path | None = None
 

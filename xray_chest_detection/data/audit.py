@@ -28,7 +28,7 @@ from xray_chest_detection.errors import DataError
 def audit(
     folders: Sequence[Path],
     *,
-    splits: Sequence[Path] = (),
+    split: Path | None = None,
     official_test_list: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Report]:
@@ -36,7 +36,7 @@ def audit(
 
     Args:
         folders: Data sets as `data.yolo` writes them.
-        splits: Folders of the splits they are views of; when none is given, the one each manifest names.
+        split: Folder of the split all of them must be views of; None: the one each manifest names, if it is there.
         official_test_list: NIH's `test_list.txt`, when a classifier will be tested on it.
         progress: Follows the reading and the comparing.
 
@@ -51,7 +51,7 @@ def audit(
             raise DataError(f"{folder}: given twice; name every data set once")
     official = None if official_test_list is None else read_official_list(official_test_list)
     sets = [list_dataset(folder) for folder in folders]
-    reports = [verify_files(one, splits=splits) for one in sets]
+    reports = [verify_files(one, split=split) for one in sets]
     return [*reports, _leak_report(sets, official, progress)]
 
 

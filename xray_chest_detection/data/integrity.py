@@ -17,12 +17,12 @@ from xray_chest_detection.data.yolo import foreign_folders
 _IDENTITY = ["image_id", "patient_id", "source"]
 
 
-def verify_files(files: DatasetFiles, *, splits: Sequence[Path] = ()) -> Report:
+def verify_files(files: DatasetFiles, *, split: Path | None = None) -> Report:
     """Check files, labels, classes, index, side files and manifest of a data set; no image is opened.
 
     Args:
         files: The data set.
-        splits: Folders of the splits it is a view of; when none is given, the one its manifest names.
+        split: Folder of the split it must be a view of; None: the one its manifest names, if it is there.
     """
     found = read_labels(files.labels, len(files.classes), files.folder)
     checks = (
@@ -32,7 +32,7 @@ def verify_files(files: DatasetFiles, *, splits: Sequence[Path] = ()) -> Report:
         *_class_checks(found, files.classes),
         *_index_checks(files),
         *side_file_checks(files),
-        *provenance_checks(files, splits),
+        *provenance_checks(files, split),
     )
     counts = {
         "images": sum(len(paths) for paths in files.images.values()),

@@ -23,8 +23,8 @@ _PATIENTS_ADVICE = _SPLIT_AGAIN.format("people")
 _FILMS_ADVICE = f"{_SPLIT_AGAIN.format('films')}, or leave out one of the copies"
 _OFFICIAL_ADVICE = (
     "a classifier that shares weights or training films with this detector must not be tested on them; test it on this "
-    "data set's own test patients, or make the detector's split with data_prep.split --official-test-list, which leaves "
-    "no boxed NIH film to train on"
+    "data set's own test patients, or make the detector's split with data_prep.split --official-test-list, which "
+    "leaves no boxed NIH film to train on"
 )
 
 

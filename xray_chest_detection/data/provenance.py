@@ -1,6 +1,5 @@
 """Whether a data set still is what its manifest says: a view of one split, with the files that were written then."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +16,12 @@ from xray_chest_detection.errors import DataError
 _BUILD_AGAIN = "build the data set again with data_prep.build_yolo"
 
 
-def provenance_checks(files: DatasetFiles, splits: Sequence[Path] = ()) -> list[Check]:
+def provenance_checks(files: DatasetFiles, split: Path | None = None) -> list[Check]:
     """Checks of the manifest, of the files it was written for, and of every row of `index.csv` against the split.
 
     Args:
         files: The data set.
-        splits: Folders of the splits the data set is a view of; when none is given, the one its manifest names, if it
-            is there.
+        split: Folder of the split the data set must be a view of; None: the one its manifest names, if it is there.
     """
     checks = []
     manifest = None
@@ -38,7 +36,7 @@ def provenance_checks(files: DatasetFiles, splits: Sequence[Path] = ()) -> list[
     else:
         advice = f"nothing proves which split this is; {_BUILD_AGAIN}"
         checks.append(Check("no manifest.json", "warning", [str(files.folder / FILE_NAME)], advice))
-    return [*checks, *_split_checks(files, manifest, splits)]
+    return [*checks, *_split_checks(files, manifest, split)]
 
 
 def require_patients_apart(folder: Path) -> None:
@@ -77,30 +75,28 @@ def _changed_outputs(folder: Path, manifest: Manifest) -> list[str]:
     return changed + [f"{name} was added after {manifest.step}" for name in added]
 
 
-def _split_checks(files: DatasetFiles, manifest: Manifest | None, splits: Sequence[Path]) -> list[Check]:
-    folders = splits or ([] if manifest is None else _split_folders(manifest))
-    if not folders:
+def _split_checks(files: DatasetFiles, manifest: Manifest | None, given: Path | None) -> list[Check]:
+    folder = given or (None if manifest is None else _named_split(manifest))
+    if folder is None:
         advice = "nothing was compared with the split; name its folder with --split"
         return [Check("split not found", "warning", [str(files.folder)], advice)]
     try:
-        split = pd.concat([read_split(folder) for folder in folders], ignore_index=True)
+        split = read_split(folder)
     except DataError as error:
         return [Check("split cannot be read", "error", [str(error)])]
-    known = set() if manifest is None else set(manifest.inputs.values())
-    paths = [folder / SPLIT_FILE for folder in folders]
-    other = [] if manifest is None else [str(path) for path in paths if sha256_of(path) not in known]
+    path = folder / SPLIT_FILE
+    another = manifest is not None and manifest.inputs.get(SPLIT_FILE) != sha256_of(path)
     advice = f"test images may have been trained on; restore the split, or {_BUILD_AGAIN}"
     return [
-        Check("data set was built from another split", "error", other, advice),
+        Check("data set was built from another split", "error", [str(path)] if another else [], advice),
         Check("index.csv disagrees with the split", "error", _disagreeing_rows(files.index, split), advice),
     ]
 
 
-def _split_folders(manifest: Manifest) -> list[Path]:
-    """The folders of the splits a manifest names that are there."""
-    named = manifest.config.get("split")
-    folders = [Path(str(name)) for name in (named if isinstance(named, list) else [named])]
-    return [folder for folder in folders if (folder / SPLIT_FILE).is_file()]
+def _named_split(manifest: Manifest) -> Path | None:
+    """The folder of the split a manifest names; None when there is no split."""
+    folder = Path(str(manifest.config.get("split")))
+    return folder if (folder / SPLIT_FILE).is_file() else None
 
 
 def _disagreeing_rows(index: pd.DataFrame, split: pd.DataFrame) -> list[str]:
