@@ -8,8 +8,8 @@ one.
 
 Source: frequencies, medians and spreads of VinBigData's boxes are those of the competition's train.csv (Nguyen et al.,
 VinDr-CXR, Scientific Data 2022), nine of its classes, rounded. The habits are guesses that make readers agree as much
-as they do there: in the scenario `like VinBigData` a finding that anybody drew has 1.60 boxes on average, and 39 % of them
-were drawn by two readers or more, which is what the rule `union` at IoU 0.4 counts in the real table.
+as they do there: in the scenario `like VinBigData` a finding that anybody drew has 1.60 boxes on average, and 39 % of
+them were drawn by two readers or more, which is what the rule `union` at IoU 0.4 counts in the real table.
 """
 
 from collections.abc import Sequence
