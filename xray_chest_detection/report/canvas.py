@@ -5,9 +5,11 @@ Drawn with matplotlib's object interface: no window system, no global state.
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.inference.palette import mark_of
@@ -31,6 +33,17 @@ def save_figure(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
+    return path
+
+
+def save_small_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure of flat colours as PNG with a palette of 256: a third of the size, no difference to the eye."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(DPI)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    with atomic_path(path) as temporary:
+        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
     return path
 
 
