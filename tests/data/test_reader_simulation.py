@@ -87,15 +87,21 @@ def test_a_perfect_reader_draws_the_truth() -> None:
     ("habit", "count"),
     [
         (replace(PERFECT, sensitivity=0.5), lambda truth: 0.5 * len(truth)),
-        (replace(PERFECT, sensitivity=0.0, false_positives=1.0), lambda truth: truth.n_images),
         (replace(PERFECT, split=0.3), lambda truth: 1.3 * len(truth)),
         (replace(PERFECT, confusion=1.0), lambda truth: len(truth)),
     ],
-    ids=["misses", "inventions", "splits", "confusions"],
+    ids=["misses", "splits", "confusions"],
 )
 def test_a_habit_changes_the_number_of_boxes_as_it_says(habit: Profile, count) -> None:
     readings, truth = one(habit, n_images=2000)
     assert len(readings) == pytest.approx(count(truth), rel=0.05)
+
+
+def test_inventions_are_as_many_as_asked_for_on_healthy_films() -> None:
+    inventor = Scenario((replace(PERFECT, false_positives=0.7),))
+    readings, truth = simulate(inventor, n_images=3000, seed=0, healthy=1.0)
+    assert len(truth) == 0
+    assert len(readings) == pytest.approx(0.7 * 3000, rel=0.05)
 
 
 def test_a_confuser_swaps_look_alikes_only() -> None:
@@ -109,7 +115,7 @@ def test_a_confuser_swaps_look_alikes_only() -> None:
     assert drawn[thickening] == real[fibrosis] + real[effusion]
 
 
-def test_inventions_lie_on_no_true_box_and_meet_only_when_they_are_shared() -> None:
+def test_inventions_lie_on_no_true_box_and_meet_by_chance_or_when_they_are_shared() -> None:
     inventor = replace(PERFECT, sensitivity=0.0, false_positives=0.5)
     meetings = {}
     for shared in (0.0, 0.9):
@@ -118,7 +124,7 @@ def test_inventions_lie_on_no_true_box_and_meet_only_when_they_are_shared() -> N
         assert score_against_truth(as_consensus(table_of(readings)), truth).recall == 0
         mine, theirs = (table_of(readings.select(readings.reader == k)) for k in (0, 1))
         meetings[shared] = score_against_truth(as_consensus(mine), theirs).recall
-    assert meetings[0.0] < 0.02
+    assert 0 < meetings[0.0] < 0.06
     assert meetings[0.9] > 0.2
 
 
