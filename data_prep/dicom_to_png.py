@@ -8,7 +8,8 @@ from xray_chest_detection.cli.progress import bar, table
 from xray_chest_detection.config.base import from_command_line
 from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.core.manifest import Manifest, hash_inputs, versions_of, write_manifest
-from xray_chest_detection.data.dicom_folder import META_FILE, convert_folder
+from xray_chest_detection.data.dicom_folder import convert_folder
+from xray_chest_detection.data.image_sizes import META_FILE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,8 @@ from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.manifest import FILE_NAME
-from xray_chest_detection.data.dicom_folder import META_FILE, convert_folder, find_dicoms, plan_jobs
+from xray_chest_detection.data.dicom_folder import convert_folder, find_dicoms, plan_jobs
+from xray_chest_detection.data.image_sizes import META_FILE, read_train_meta
 from xray_chest_detection.data.synthetic import write_dataset
 from xray_chest_detection.errors import DataError
 
@@ -72,6 +73,7 @@ def test_every_film_becomes_the_pixels_that_predict_sees_below_the_same_sub_fold
         with Image.open(tmp_path / "png" / f"{name.removesuffix('.dicom')}.png") as image:
             np.testing.assert_array_equal(np.asarray(image), read_image(root / name).pixels)
     table = (tmp_path / "png" / META_FILE).read_text()
+    assert read_train_meta(tmp_path / "png" / META_FILE).sizes["one"] == (128, 128)
     assert table == "image_id,dim0,dim1\n1.2.840.7,128,128\na/IMG0001,128,128\nb/IMG0001,128,128\none,128,128\n"
 
 
@@ -131,6 +133,15 @@ def test_counts_tell_what_the_decoder_did(convert):
 def test_two_files_that_would_become_one_png_are_refused(convert, root):
     shutil.copy(root / "a" / "one.dicom", root / "a" / "one.DCM")
     with pytest.raises(DataError, match=r"a/one\.dicom: a/one\.DCM would become the same PNG; keep one of the two$"):
+        convert()
+
+
+def test_a_place_that_cannot_be_written_ends_the_work(convert, tmp_path):
+    (tmp_path / "png").mkdir()
+    (tmp_path / "png" / "b").write_text("a file in the place of a folder")
+    with pytest.raises(
+        DataError, match=r"png/b/.*: cannot be written \(.*\); free some space or choose another place$"
+    ):
         convert()
 
 

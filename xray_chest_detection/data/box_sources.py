@@ -166,14 +166,11 @@ def _of_tables(key: str, images: pd.DataFrame, rows: pd.DataFrame) -> BoxSource:
     one_reader_each = rows["reader"].notna().all() and not rows["reader"].str.contains(SEPARATOR, regex=False).any()
     readings = None
     if images["readers"].notna().all() and one_reader_each:
-        pairs = [(name, who) for name, text in _columns(images, "readers") for who in text.split(SEPARATOR)]
+        names = zip(images["image_id"], images["readers"], strict=True)
+        pairs = [(name, who) for name, several in names for who in several.split(SEPARATOR)]
         readings = pd.MultiIndex.from_tuples(pairs, names=["image_id", "reader"])
     labels = _label_counts(images["labels"].dropna()) if readings is None else {}
     return _source(key, rows, size_px=size_px, n_images=len(images), labels=labels, readings=readings)
-
-
-def _columns(images: pd.DataFrame, name: str) -> "zip[tuple[str, str]]":
-    return zip(images["image_id"], images[name], strict=True)
 
 
 def _label_counts(labels: "pd.Series[str]") -> dict[str, int]:

@@ -12,12 +12,12 @@ from typing import Any
 from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.core.files import atomic_path
 from xray_chest_detection.core.manifest import FILE_NAME as MANIFEST
+from xray_chest_detection.data.image_files import DICOM_SUFFIXES
+from xray_chest_detection.data.image_sizes import META_FILE
 from xray_chest_detection.data.png_copy import Job, Recipe, Record, make_png, state_of
 from xray_chest_detection.data.workers import available_cores, in_processes
 from xray_chest_detection.errors import DataError
 
-META_FILE = "train_meta.csv"
-DICOM_SUFFIXES = (".dicom", ".dcm")
 DIED = "the process that decoded it was killed, perhaps for lack of memory; run again with fewer --workers"
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -56,7 +56,7 @@ def convert_folder(config: DicomToPngConfig, *, progress: Progress | None = None
             folder cannot be written.
     """
     jobs = plan_jobs(config)
-    _remove_leftovers(config.out)
+    _remove_leftovers({job.target.parent for job in jobs})
     records, todo = _what_is_left(jobs, config)
     if todo:
         (config.out / MANIFEST).unlink(missing_ok=True)  # it says that the folder is complete
@@ -163,10 +163,11 @@ def _what_is_left(jobs: Sequence[Job], config: DicomToPngConfig) -> tuple[dict[s
     return records, todo
 
 
-def _remove_leftovers(out: Path) -> None:
+def _remove_leftovers(folders: Iterable[Path]) -> None:
     """Remove what a killed process left half-written under a temporary name."""
-    for path in out.rglob(".tmp-*.png"):
-        path.unlink(missing_ok=True)
+    for folder in folders:
+        for path in folder.glob(".tmp-*.png"):
+            path.unlink(missing_ok=True)
 
 
 def _write_meta(path: Path, records: dict[str, Record]) -> None:
