@@ -68,7 +68,8 @@ def measure(
     """All numbers from candidates and true boxes; pure arithmetic.
 
     Marks of classes that are unknown on an image are left out after suppression: there they hide what the deployed
-    model would hide.
+    model would hide. A class that is labelled on an image but was boxed by nobody is not unknown: its marks there are
+    false alarms, as in published numbers.
     """
     modes: dict[str, Any] = {"iou": thresholds.iou, "agnostic": thresholds.agnostic}
     all_boxes = candidates.table(conf=FLOOR, **modes)
