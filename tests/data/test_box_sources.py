@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xray_chest_detection.data.box_sources import read_raw_sources, read_table_sources
+from xray_chest_detection.data.box_sources import read_raw_sources, read_sources, read_table_sources
 from xray_chest_detection.data.tables import write_tables
 from xray_chest_detection.errors import DataError
 
@@ -133,6 +133,15 @@ def test_each_source_of_a_folder_by_itself(tmp_path):
     assert (vinbigdata.counted, vinbigdata.labels) == ("2 boxes on 1 of 2 images", {})
     assert sorted(vinbigdata.per_reading.tolist()) == [0, 0, 0, 2]
     np.testing.assert_array_equal(vinbigdata.size_px, [[200, 100], [200, 100]])
+
+
+def test_one_source_twice_is_an_error(tmp_path):
+    images = images_of(("a", "1", "nih", "a.png", 200, 100, "Mass", False, None))
+    write_tables(tmp_path, images, boxes_of(("a", "Mass", 0, 0, 50, 50, None)))
+    (tmp_path / "list.csv").write_text(BOXES)
+    assert len(read_sources([tmp_path], [])) == 1
+    with pytest.raises(DataError, match=r"^source 'nih' is in two of the tables; give each source once$"):
+        read_sources([tmp_path], [tmp_path / "list.csv"])
 
 
 def test_boxes_that_readers_agreed_on_are_no_readings(tmp_path):

@@ -60,12 +60,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _draw_tables(options: Options) -> list[Path]:
-    from xray_chest_detection.data.box_sources import read_raw_sources, read_table_sources
+    from xray_chest_detection.data.box_sources import read_sources
     from xray_chest_detection.report.data_figures import draw_sources
 
     if options.out is None:
         raise UsageError("--out: give a folder for the figures of the tables")
-    return draw_sources([*read_table_sources(options.tables), *read_raw_sources(options.csv)], options.out)
+    return draw_sources(read_sources(options.tables, options.csv), options.out)
 
 
 def _draw_run(folder: Path, options: Options) -> list[Path]:

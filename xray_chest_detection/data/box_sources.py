@@ -78,6 +78,20 @@ class BoxSource:
         return f"{len(self):,} boxes on {self.n_boxed:,}{of_all} images"
 
 
+def read_sources(tables: Sequence[Path], csv: Sequence[Path]) -> list[BoxSource]:
+    """The sources of folders with tables, then those of raw CSVs.
+
+    Raises:
+        DataError: A table is wrong, or a source is given twice.
+    """
+    found = [*read_table_sources(tables), *read_raw_sources(csv)]
+    keys = [source.key for source in found]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise DataError(f"source '{twice}' is in two of the tables; give each source once")
+    return found
+
+
 def read_table_sources(folders: Sequence[Path]) -> list[BoxSource]:
     """The sources in folders with `images.csv` and `annotations.csv`, sorted within each folder.
 
