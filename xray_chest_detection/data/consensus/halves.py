@@ -58,7 +58,7 @@ def _support(readings: Readings, one: IntArray, two: IntArray) -> tuple[FloatArr
     shared = np.zeros(len(whole), np.bool_)
     shared[cell[(overlaps[1] == first[cell]) & (overlaps[2] == second[cell])]] = True
     gain = whole - np.where(shared, np.maximum(first, second), first + second)
-    return best, gain.reshape(len(one), -1).sum(axis=1)
+    return best, gain.reshape(len(one), len(readings.readers)).sum(axis=1)
 
 
 def _hull(first: FloatArray, second: FloatArray) -> FloatArray:
