@@ -13,7 +13,8 @@ from xray_chest_detection.data.tables import write_tables
 from xray_chest_detection.data.vinbigdata_table import FINDINGS, image_opinions, read_train_csv
 
 HEADER = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max"
-ALWAYS = {"agreement.json", "classes.csv", "classes.png", "disputed.csv", "manifest.json", "pairs.csv", "report.md"}
+TABLES = {"classes.csv", "disputed.csv", "human_ceiling.csv", "pairs.csv", "readers.csv", "readers_by_class.csv"}
+FILES = TABLES | {"agreement.json", "classes.png", "manifest.json", "pairs.png", "readers.png", "report.md"}
 
 
 def line(image, reader, finding=None, x=0.0):
@@ -63,11 +64,15 @@ def names(folder):
 def test_a_table_without_images_gives_everything_but_the_sheet(table, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     assert run(table, "--out", out) == 0
-    assert names(out) == ALWAYS | {"pairs.png"}
+    assert names(out) == FILES
     content = json.loads((out / "agreement.json").read_text())
     row = next(row for row in content["pairs"] if row["class_name"] == "Cardiomegaly")
     assert (row["images"], row["boxes_first"], row["boxes_second"]) == (40, 20, 16)
     assert row["match_rate_40"] == pytest.approx(2 * 16 / 36)
+    ceiling = next(
+        row for row in content["human_ceiling"] if (row["reader"], row["class_name"]) == ("R2", "Cardiomegaly")
+    )
+    assert (ceiling["n_boxes"], ceiling["n_drawn"], ceiling["sensitivity"]) == (20, 16, 16 / 20)
     printed = capsys.readouterr()
     assert "| Cardiomegaly | 36 | 45.0% | 0.889 (" in printed.out
     assert printed.err == (
@@ -80,7 +85,7 @@ def test_a_table_without_images_gives_everything_but_the_sheet(table, tmp_path, 
 def test_a_folder_of_tables_gives_a_contact_sheet_of_the_disputed(tables, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(tables, "--out", out, "--films", "2") == 0
-    assert names(out) == ALWAYS | {"pairs.png", "most-disputed.png"}
+    assert names(out) == FILES | {"most-disputed.png"}
     page = (out / "report.md").read_text()
     assert "| film05 | 1.000 | 1 | 1 | R1, R2 | R2 |" in page
     assert capsys.readouterr().err == ""
@@ -95,7 +100,7 @@ def test_the_sheet_can_be_left_out(tables, tmp_path, capsys):
 def test_a_lost_film_costs_the_sheet_only(tables, tmp_path, capsys):
     (tmp_path / "films" / "film05.png").unlink()
     assert run(tables, "--out", tmp_path / "out") == 1
-    assert names(tmp_path / "out") == ALWAYS | {"pairs.png"}
+    assert names(tmp_path / "out") == FILES
     assert "film05.png: cannot be read" in capsys.readouterr().err
 
 
@@ -111,7 +116,7 @@ def test_a_scheme_is_applied_first(table, tmp_path):
 def test_the_same_numbers_every_time(table, tmp_path):
     for name in ("a", "b"):
         assert run(table, "--out", tmp_path / name) == 0
-    for name in (ALWAYS | {"pairs.png"}) - {"manifest.json"}:
+    for name in FILES - {"manifest.json"}:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 

@@ -176,6 +176,7 @@ def test_env_names_versions_and_hardware(capsys):
 
 def test_required_packages_are_looked_up_before_work_starts():
     require("json", command="a step")
-    assert str(missing_package(ModuleNotFoundError(name="tqdm"), command="python -m data_prep")).endswith("'.[data]'")
+    for command in ("python -m data_prep", "xray agreement"):
+        assert str(missing_package(ModuleNotFoundError(name="tqdm"), command=command)).endswith("'.[data]'")
     with pytest.raises(DependencyError, match=r"^a step needs the package no_such_package; install it$"):
         require("no_such_package", command="a step")

@@ -1,5 +1,6 @@
 """Pages, tables and figures about readers."""
 
+import itertools
 import json
 
 import numpy as np
@@ -8,17 +9,24 @@ import pytest
 from PIL import Image
 
 from tests.data.readings_by_hand import box, by_hand, random_readings
+from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.data.agreement import measure_agreement
 from xray_chest_detection.data.disagreement import disagreement_table
+from xray_chest_detection.data.human_ceiling import human_ceiling
+from xray_chest_detection.data.reader_table import ReaderRow, reader_rows
 from xray_chest_detection.data.reading_source import Film
 from xray_chest_detection.errors import ImageError
+from xray_chest_detection.report import reader_figure
 from xray_chest_detection.report.agreement import ReaderStudy, study_markdown, study_summary, write_study
 from xray_chest_detection.report.agreement_figures import draw_classes, draw_pairs
 from xray_chest_detection.report.contact_sheet import draw_disputed
+from xray_chest_detection.report.reader_figure import draw_readers
 
 
 def study_of(readings, *, resamples=20):
-    return ReaderStudy("hand", measure_agreement(readings, resamples=resamples), disagreement_table(readings))
+    ceiling = human_ceiling(readings, ConsensusConfig(rule="union"), resamples=resamples)
+    agreement = measure_agreement(readings, resamples=resamples)
+    return ReaderStudy("hand", agreement, *reader_rows(readings), ceiling, disagreement_table(readings))
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +67,13 @@ def test_page_warns_of_images_that_were_chosen_by_agreement():
 
 def test_summary_shows_each_class_once(study):
     lines = study_summary(study).splitlines()
-    assert sum(line.startswith("| Mass |") for line in lines) == 1
-    assert [line.split(" | ")[0] for line in lines[-2:]] == ["| all classes", "| any finding"]
+    starts = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")]
+    readers = ["R1", "R2", "R3"]
+    assert starts == [
+        *("class", "---", "ILD", "Mass", "Pneumothorax", "all classes", "any finding"),
+        *("reader", "---", *readers),
+        *("reader", "---", *readers, "mean of readers", "mean of readers, weighted by images with a finding"),
+    ]
 
 
 def test_files_hold_the_numbers_and_their_intervals(study, tmp_path):
@@ -74,6 +87,10 @@ def test_files_hold_the_numbers_and_their_intervals(study, tmp_path):
     table = pd.read_csv(tmp_path / "classes.csv").set_index("class_name")
     assert table.loc["Mass", "match_rate_40"] == pytest.approx(estimate.value)
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == len(content["pairs"]) == 3 * 5
+    assert pd.read_csv(tmp_path / "readers.csv")["boxes"].tolist() == [row["boxes"] for row in content["readers"]]
+    assert len(pd.read_csv(tmp_path / "readers_by_class.csv")) == len(content["readers_by_class"]) == 3 * 3
+    assert len(pd.read_csv(tmp_path / "human_ceiling.csv")) == len(content["human_ceiling"]) == (3 + 2) * (3 + 1)
+    assert content["human_ceiling_rule"]["rule"] == "union"
     assert len(pd.read_csv(tmp_path / "disputed.csv")) == 40
 
 
@@ -86,7 +103,12 @@ def test_undefined_numbers_are_null_and_empty(tmp_path):
 
 
 def test_figures_are_drawn(study, tmp_path):
-    for path in (draw_pairs(study.agreement, tmp_path / "p.png"), draw_classes(study.agreement, tmp_path / "c.png")):
+    drawn = [
+        draw_pairs(study.agreement, tmp_path / "p.png"),
+        draw_classes(study.agreement, tmp_path / "c.png"),
+        draw_readers(study.readers, tmp_path / "r.png"),
+    ]
+    for path in drawn:
         assert len(colours_of(path)) > 20
 
 
@@ -94,6 +116,19 @@ def test_pairs_are_not_drawn_from_a_handful_of_boxes(tmp_path):
     agreement = measure_agreement(by_hand({"a": {"R1": [box("Mass", 0)], "R2": []}}), resamples=0)
     with pytest.raises(ValueError, match="no pair of readers has enough images and boxes"):
         draw_pairs(agreement, tmp_path / "p.png")
+    with pytest.raises(ValueError, match="no reader has drawn 10 boxes"):
+        draw_readers([ReaderRow("R1", 9, 9, 9, 0.5, 0.5, 0.9, 0.1)], tmp_path / "r.png")
+
+
+def test_readers_at_one_point_keep_their_names_apart(tmp_path, monkeypatch):
+    alike = [ReaderRow(f"R{number}", 50, 40, 60, 0.8, 0.3, 0.9, 0.1) for number in range(1, 5)]
+    figures = []
+    monkeypatch.setattr(reader_figure, "save_figure", lambda figure, path: figures.append(figure))
+    draw_readers(alike, tmp_path / "r.png")
+    names = [text for text in figures[0].axes[0].texts if text.get_text().startswith("R")]
+    extents = [name.get_window_extent() for name in names]
+    assert len(extents) == 4
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(extents, 2))
 
 
 @pytest.fixture

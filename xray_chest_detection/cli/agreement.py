@@ -10,17 +10,22 @@ from typing import Annotated
 import tyro
 
 from xray_chest_detection.cli.progress import bar
+from xray_chest_detection.config.consensus import ConsensusConfig, Rule
 from xray_chest_detection.config.schemes import read_scheme
 from xray_chest_detection.core.files import write_text
+from xray_chest_detection.core.intervals import RESAMPLES as CEILING_RESAMPLES
 from xray_chest_detection.core.manifest import Manifest, hash_inputs, versions_of, write_manifest
 from xray_chest_detection.data.agreement import measure_agreement
 from xray_chest_detection.data.disagreement import disagreement_table
 from xray_chest_detection.data.folders import new_folder
+from xray_chest_detection.data.human_ceiling import HumanCeiling, human_ceiling
+from xray_chest_detection.data.reader_table import reader_rows
 from xray_chest_detection.data.reading_source import ReadingSource, read_source
 from xray_chest_detection.errors import ImageError
 from xray_chest_detection.report.agreement import JSON_FILE, ReaderStudy, study_markdown, study_summary, write_study
-from xray_chest_detection.report.agreement_figures import draw_classes, draw_pairs, is_enough
+from xray_chest_detection.report.agreement_figures import MIN_BOXES, draw_classes, draw_pairs, is_enough
 from xray_chest_detection.report.contact_sheet import draw_disputed
+from xray_chest_detection.report.reader_figure import draw_readers
 
 PAGE_FILE, SHEET_FILE = "report.md", "most-disputed.png"
 
@@ -33,7 +38,8 @@ class Options:
         source: Folder of tables with one reader a row (data_prep.vinbigdata), or VinBigData's train.csv(.gz).
         out: Folder to write; an older one of this command is replaced.
         scheme: Class scheme to rename, merge or leave out classes first.
-        resamples: Resamples of the patients behind the intervals; 0 leaves the intervals out.
+        rule: How the other readers become one, against whom each reader is scored; see config/consensus.py.
+        resamples: Resamples of the patients behind the intervals, at most 1,000 for the human ceiling; 0 for none.
         seed: Seed of the resamples.
         films: Number of images on the contact sheet; 0 leaves it out.
     """
@@ -41,6 +47,7 @@ class Options:
     source: Annotated[Path, tyro.conf.Positional]
     out: Path
     scheme: Path | None = None
+    rule: Rule = "quorum"
     resamples: int = 2000
     seed: int = 0
     films: int = 12
@@ -63,12 +70,12 @@ def main(argv: Sequence[str]) -> int:
         source.readings, patients=source.patients, resamples=options.resamples, seed=options.seed
     )
     title = options.source.name + (f", classes of {scheme.name}" if scheme else "")
-    study = ReaderStudy(title, agreement, disagreement_table(source.readings))
+    study = ReaderStudy(
+        title, agreement, *reader_rows(source.readings), _ceiling(source, options), disagreement_table(source.readings)
+    )
     with new_folder(options.out, marker=JSON_FILE) as folder:
         write_study(folder, study)
-        figures = [draw_classes(agreement, folder / "classes.png")]
-        if any(is_enough(row) for row in agreement.pairs):
-            figures.append(draw_pairs(agreement, folder / "pairs.png"))
+        figures = _draw_figures(study, folder)
         sheet_problem = _draw_sheet(source, study, folder / SHEET_FILE, options.films)
         write_text(folder / PAGE_FILE, study_markdown(study, [path.name for path in figures]))
         write_manifest(folder, _manifest(options, source))
@@ -84,6 +91,22 @@ def _usage_problem(options: Options) -> str | None:
         if getattr(options, name) < 0:
             return f"--{name}: {getattr(options, name)} is less than 0"
     return None
+
+
+def _ceiling(source: ReadingSource, options: Options) -> HumanCeiling:
+    others = int(source.readings.n_readers.max()) - 1
+    config = ConsensusConfig(rule=options.rule, quorum=min(2, others))  # one other reader is his own quorum
+    resamples = min(options.resamples, CEILING_RESAMPLES)
+    return human_ceiling(source.readings, config, resamples=resamples, seed=options.seed)
+
+
+def _draw_figures(study: ReaderStudy, folder: Path) -> list[Path]:
+    figures = [draw_classes(study.agreement, folder / "classes.png")]
+    if any(is_enough(row) for row in study.agreement.pairs):
+        figures.append(draw_pairs(study.agreement, folder / "pairs.png"))
+    if any(row.boxes >= MIN_BOXES for row in study.readers):
+        figures.append(draw_readers(study.readers, folder / "readers.png"))
+    return figures
 
 
 def _draw_sheet(source: ReadingSource, study: ReaderStudy, path: Path, films: int) -> str | None:
@@ -106,7 +129,7 @@ def _manifest(options: Options, source: ReadingSource) -> Manifest:
     scheme = [options.scheme] if options.scheme else []
     return Manifest(
         step="xray agreement",
-        config={"scheme": str(options.scheme) if options.scheme else None, "resamples": options.resamples},
+        config={"rule": options.rule, "resamples": options.resamples},
         inputs=hash_inputs(*source.files, *scheme),
         counts={"images": len(source.readings.images), "boxes": len(source.readings)},
         seed=options.seed,

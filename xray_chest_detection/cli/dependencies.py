@@ -9,17 +9,19 @@ EXTRAS = {
     "train": ("albumentations", "comet_ml", "onnx", "torch", "torchvision", "ultralytics"),
     "dev": ("onnxslim", "playwright", "pycocotools"),
 }
+_DATA_IS_ENOUGH = ("python -m data_prep", "xray agreement")
 
 
 def missing_package(error: ModuleNotFoundError, *, command: str) -> DependencyError | None:
     """One line that names the extra to install; None when the missing module is none of the optional packages.
 
-    Only data preparation makes do with the extra `data`; what else needs its packages needs those of `train` as well.
+    Data preparation and `xray agreement` make do with the extra `data`; what else needs its packages needs those of
+    `train` as well.
     """
     package = (error.name or "").partition(".")[0]
     for extra, packages in EXTRAS.items():
         if package in packages:
-            extra = "train" if extra == "data" and "data_prep" not in command else extra
+            extra = "train" if extra == "data" and not command.startswith(_DATA_IS_ENOUGH) else extra
             return DependencyError(f"{command} needs the package {package}; install it: pip install -e '.[{extra}]'")
     return None
 
