@@ -1,5 +1,8 @@
 """Agreement of readers: by hand, against scikit-learn and the package `krippendorff`, and in its limits."""
 
+import importlib.util
+from pathlib import Path
+
 import krippendorff
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from tests.data.readings_by_hand import CLASSES, box, by_hand, random_readings
 from xray_chest_detection.data.agreement import as_any_finding, finding_counts, measure_agreement
 from xray_chest_detection.data.agreement_results import ALL_CLASSES, ANY_FINDING
+from xray_chest_detection.data.vinbigdata_table import read_readings_csv
 from xray_chest_detection.errors import DataError
 
 
@@ -202,3 +206,19 @@ def test_readers_who_were_always_silent_have_no_numbers():
     row = class_row(agreement, ALL_CLASSES)
     assert (row.boxes, row.prevalence, row.observed) == (0, 0.0, 1.0)
     assert (row.match_rate_40.value, row.presence_alpha.value, row.box_alpha.value) == (None, None, None)
+
+
+def test_the_numbers_of_docs_readers_md():
+    spec = importlib.util.find_spec("torchxrayvision")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the package torchxrayvision, which carries the table of VinBigData, is not installed")
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    agreement = measure_agreement(read_readings_csv(folder / "vinbigdata-train.csv.gz"), resamples=0)
+    assert (agreement.images, agreement.readers) == (15_000, 17)
+    pooled, blind = class_row(agreement, ALL_CLASSES), class_row(agreement, ANY_FINDING)
+    assert pooled.boxes == 36_096
+    rates = (pooled.match_rate_40, pooled.match_rate_50, pooled.mean_iou, pooled.box_alpha, blind.match_rate_40)
+    assert [round(rate.value, 3) for rate in rates] == [0.497, 0.448, 0.688, 0.320, 0.553]
+    assert blind.observed == blind.presence_alpha.value == 1.0  # nobody was ever alone in drawing something
+    assert round(class_row(agreement, "Cardiomegaly").match_rate_40.value, 2) == 0.81
+    assert round(pair_row(agreement, "R8", "R10", ALL_CLASSES).match_rate_40.value, 2) == 0.54

@@ -16,8 +16,9 @@ Images that only one reader read say nothing about agreement and count nowhere h
 
 Source: Cohen 1960; Krippendorff 2018; Tschirschwitz et al. 2022, "A Dataset for Analysing Complex Document Layouts in
 the Digital Humanities and its Evaluation with Krippendorff's Alpha". That paper takes alpha image by image and matches
-reader by reader; here the units of all images are taken together, because most images have too few for an alpha of
-their own, and boxes meet by falling overlap, which makes the order of the readers irrelevant.
+reader by reader, whatever the class. Here the units of all images are taken together, because most images have too few
+for an alpha of their own; boxes meet by falling overlap, which makes the order of the readers irrelevant; and boxes of
+one class meet first, so that two findings on one place are not paired crosswise.
 """
 
 from collections.abc import Sequence
