@@ -79,6 +79,7 @@ def test_summary_shows_each_class_once(study):
 def test_files_hold_the_numbers_and_their_intervals(study, tmp_path):
     write_study(tmp_path, study)
     content = json.loads((tmp_path / "agreement.json").read_text())
+    assert (content["n_images"], content["n_patients"], content["n_readers"]) == (40, 40, 3)
     mass = next(row for row in study.agreement.classes if row.class_name == "Mass")
     written = next(row for row in content["classes"] if row["class_name"] == "Mass")
     estimate = mass.match_rate_40

@@ -104,9 +104,9 @@ def write_study(folder: Path, study: ReaderStudy) -> None:
             frame.to_csv(temporary, index=False)
     content = {
         "title": study.title,
-        "images": agreement.images,
-        "patients": agreement.patients,
-        "readers": agreement.readers,
+        "n_images": agreement.images,
+        "n_patients": agreement.patients,
+        "n_readers": agreement.readers,
         "resamples": agreement.resamples,
         "human_ceiling_rule": study.ceiling.config.model_dump(mode="json"),
         "human_ceiling_resamples": study.ceiling.resamples,
