@@ -39,7 +39,7 @@ class Options:
         out: Folder to write; an older one of this command is replaced.
         scheme: Class scheme to rename, merge or leave out classes first.
         rule: How the other readers become one, against whom each reader is scored; see config/consensus.py.
-        resamples: Resamples of the patients behind the intervals, at most 1,000 for the human ceiling; 0 for none.
+        resamples: Resamples of the patients behind the intervals, at most 1000 for the human ceiling; 0 for none.
         seed: Seed of the resamples.
         films: Number of images on the contact sheet; 0 leaves it out.
     """

@@ -68,7 +68,7 @@ def study_markdown(study: ReaderStudy, figures: Iterable[str] = ()) -> str:
         ceiling_class_table(study.ceiling),
         "## Most disputed images",
         "In dispute: findings on which two readers of the image, drawn by lot, differ.",
-        disputed_table(study.disputed.head(MAX_DISPUTED_SHOWN)),
+        disputed_table(study.disputed[study.disputed["disagreement"] > 0].head(MAX_DISPUTED_SHOWN)),
         *(f"![{name}]({name})" for name in figures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
