@@ -10,10 +10,11 @@ from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.detect.evaluate import evaluate, measure, show
+from xray_chest_detection.detect.evaluate import evaluate, measure
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import read_metrics, write_evaluation
 from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.thresholds import show
 from xray_chest_detection.detect.tune_nms import grid, tune_nms
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.report.tables import class_table

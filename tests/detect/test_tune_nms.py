@@ -6,6 +6,7 @@ import pytest
 from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.thresholds import read_thresholds
 from xray_chest_detection.detect.tune_nms import (
     CONFS,
     IOUS,
@@ -13,7 +14,6 @@ from xray_chest_detection.detect.tune_nms import (
     choose,
     grid,
     grid_csv,
-    read_thresholds,
     tune_nms,
 )
 from xray_chest_detection.errors import DataError, ModelError

@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     """Write `thresholds.yaml`, `nms_grid.csv` and a heat map into the run folder; print the best points."""
     options = tyro.cli(Options, args=list(argv), prog="xray tune-nms")
     run = open_trained_run(options.run)
-    from xray_chest_detection.detect.tune_nms import OBJECTIVES, thresholds_path, tune_nms
+    from xray_chest_detection.detect.thresholds import thresholds_path
+    from xray_chest_detection.detect.tune_nms import OBJECTIVES, tune_nms
     from xray_chest_detection.report.canvas import FOLDER
     from xray_chest_detection.report.figures import draw_grid
 

@@ -27,6 +27,9 @@ class Thresholds(_Strict):
         per_class: Score thresholds that replace `conf` for the named classes.
         chosen_on: The split the values were chosen on.
         objective: What was maximised.
+        n_boxes: True boxes of each class that the choice rests on; empty on cards from before this was written.
+        score: The objective on the very boxes it was maximised on, which flatters.
+        out_of_fold_score: The objective on patients the thresholds were not chosen on, by nested cross-validation.
     """
 
     conf: float = Field(ge=0, le=1)
@@ -35,6 +38,9 @@ class Thresholds(_Strict):
     per_class: dict[str, float] = Field(default_factory=dict)
     chosen_on: str = "val"
     objective: str = ""
+    n_boxes: dict[str, int] = Field(default_factory=dict)
+    score: float | None = None
+    out_of_fold_score: float | None = None
 
 
 class Metric(_Strict):

@@ -4,12 +4,8 @@ Average precision and FROC use every box from score 0.001 up; the operating poin
 come from a bootstrap by patient. The arithmetic is that of `core.evaluation`, which scores human readers too.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.evaluation import score_boxes
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.intervals import RESAMPLES, patient_weights
@@ -19,7 +15,7 @@ from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_spl
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
 from xray_chest_detection.detect.results import Evaluation, Evidence
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.tune_nms import read_thresholds
+from xray_chest_detection.detect.thresholds import read_thresholds, show
 from xray_chest_detection.inference.decode import FLOOR
 
 
@@ -98,10 +94,3 @@ def measure(
         resamples=resamples,
         evidence=Evidence(split, shown, scores.pr_curves, scores.froc, scores.confusion),
     )
-
-
-def show(candidates: Candidates, thresholds: Thresholds, classes: Sequence[str]) -> tuple[Detections, ...]:
-    """What the deployed model shows on each image; the same steps as `DetectorSession.detect`."""
-    per_class = np.array([thresholds.per_class.get(name, thresholds.conf) for name in classes], np.float32)
-    kept = tuple(found.select(found.score >= per_class[found.class_id]) for found in candidates.per_image)
-    return Candidates(candidates.image_id, kept).suppressed(conf=0.0, iou=thresholds.iou, agnostic=thresholds.agnostic)

@@ -23,7 +23,7 @@ from xray_chest_detection.detect.onnx_half import store_weights_as_half
 from xray_chest_detection.detect.predict import Candidates, load_model, predict_split
 from xray_chest_detection.detect.results import read_metrics
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.tune_nms import read_thresholds
+from xray_chest_detection.detect.thresholds import read_thresholds
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.decode import FLOOR
 from xray_chest_detection.inference.session import DetectorSession

@@ -17,7 +17,7 @@ from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.model_card import Metric, Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.tune_nms import read_thresholds
+from xray_chest_detection.detect.thresholds import read_thresholds
 from xray_chest_detection.errors import ModelError
 
 

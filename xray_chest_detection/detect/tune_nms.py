@@ -6,14 +6,10 @@ one matching per overlap and mode therefore serve every score threshold: the gri
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError
 
-from xray_chest_detection.config.base import StrictModel
 from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.evaluation import known_boxes
 from xray_chest_detection.core.files import sha256_of, write_text
@@ -23,9 +19,8 @@ from xray_chest_detection.core.nms import MAX_DETECTIONS
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.errors import ModelError
+from xray_chest_detection.detect.thresholds import TunedThresholds, write_tuned
 
-THRESHOLDS_FILE = "thresholds.yaml"
 GRID_FILE = "nms_grid.csv"
 CONFS = (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 IOUS = (0.1, 0.3, 0.5, 0.6, 0.8)
@@ -37,24 +32,6 @@ OBJECTIVES: dict[str, str] = {
     "f1": "F1 of all boxes at this operating point",
     "map_then_f1": "suppression by mAP50 over all boxes, then score threshold by F1",
 }
-
-
-class TunedThresholds(StrictModel):
-    """What tuning leaves behind in the run folder.
-
-    Attributes:
-        thresholds: The chosen operating point.
-        score: Its value of the objective on the validation split.
-        weights_sha256: The weights it was chosen for.
-        n_images: Number of validation images.
-        n_boxes: Number of true boxes on them.
-    """
-
-    thresholds: Thresholds
-    score: float
-    weights_sha256: str
-    n_images: int = Field(ge=1)
-    n_boxes: int = Field(ge=1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +94,7 @@ def tune_nms(
         n_boxes=len(split.truth),
     )
     write_text(run.folder / GRID_FILE, grid_csv(points))
-    write_text(run.folder / THRESHOLDS_FILE, yaml.safe_dump(tuned.model_dump(mode="json"), sort_keys=False))
+    write_tuned(run, tuned)
     return tuned, points
 
 
@@ -155,29 +132,6 @@ def choose(points: Sequence[GridPoint], *, objective: Objective = "recall_map") 
         ranked = max((p for p in points if p.conf == lowest), key=lambda point: (round(point.map50, 9), -point.iou))
         points = [p for p in points if (p.iou, p.agnostic) == (ranked.iou, ranked.agnostic)]
     return max(points, key=lambda point: (round(point.score, 9), point.conf, -point.iou, point.agnostic))
-
-
-def read_thresholds(run: Run) -> Thresholds:
-    """The thresholds chosen for a run's present weights.
-
-    Raises:
-        ModelError: None were chosen, or they were chosen for other weights.
-    """
-    path, cure = run.folder / THRESHOLDS_FILE, f"run `xray tune-nms {run.folder}` first"
-    try:
-        tuned = TunedThresholds.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no thresholds chosen yet; {cure}") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError):
-        raise ModelError(f"{path}: damaged; {cure}") from None
-    if tuned.weights_sha256 != sha256_of(run.weights):
-        raise ModelError(f"{path}: chosen for other weights than {run.weights}; {cure}")
-    return tuned.thresholds
-
-
-def thresholds_path(run: Run) -> Path:
-    """Where the chosen thresholds of a run are kept."""
-    return run.folder / THRESHOLDS_FILE
 
 
 def grid_csv(points: Sequence[GridPoint]) -> str:
