@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xray_chest_detection.core.letterbox import FILL, Letterbox, letterbox
+from xray_chest_detection.core.letterbox import FILL, Letterbox, letterbox, scale_to_fit
 
 sides = st.integers(1, 5000)
 
@@ -24,6 +24,13 @@ def test_the_image_fits_and_is_centred(width_px, height_px, size_px):
     assert abs(left - (size_px - right)) <= 1 + 1e-9
     assert abs(top - (size_px - bottom)) <= 1 + 1e-9
     assert max(right - left, bottom - top) == pytest.approx(size_px)
+
+
+@given(sides, sides, st.integers(32, 200))
+def test_a_square_gets_the_shape_of_the_image_it_was_made_of(width_px, height_px, size_px):
+    frame = Letterbox.fit(width_px, height_px, size_px)
+    shape = scale_to_fit(np.zeros((64, 64), np.uint8), size_px, aspect=(width_px, height_px)).shape
+    assert shape == (round(frame.gain_y * height_px), round(frame.gain_x * width_px))
 
 
 def test_no_boxes_stay_no_boxes():

@@ -56,6 +56,7 @@ def test_size_and_view_come_from_the_dicom_header_alone(tmp_path, stored, view):
         "height": 400,
         "view": view,
         "assumed": False,
+        "squeezed": False,
     }
     assert read_header(tmp_path / "train" / "a.dicom") == (300, 400, view)
 
@@ -120,9 +121,27 @@ def test_swapped_columns_of_the_meta_table_are_told_by_the_shape_of_the_files(tm
         sizes_of(tmp_path, meta("a,300,400", "b,500,500"))
 
 
-def test_a_copy_that_was_squeezed_cut_or_padded_is_refused(tmp_path, meta):
+def test_a_square_copy_is_taken_for_a_squeezed_one(tmp_path, meta):
     write_png(tmp_path / "a.png", 200, 200)
-    with pytest.raises(DataError, match=r"a\.png: 200 x 200 pixels are not a resized copy of the 300 x 400 pixels"):
+    write_png(tmp_path / "b.png", 200, 200)
+    table = sizes_of(tmp_path, meta("a,400,300", "b,500,500"))
+    assert table[["width", "height"]].to_numpy().tolist() == [[300, 400], [500, 500]]
+    assert table["squeezed"].tolist() == [True, False]
+    write_dicom_without_pixels(tmp_path / "a.dicom", 300, 400)
+    write_dicom_without_pixels(tmp_path / "b.dicom", 501, 500)
+    assert sizes_of(tmp_path)["squeezed"].tolist() == [True, False]
+
+
+def test_squares_among_the_copies_do_not_hide_swapped_columns(tmp_path, meta):
+    write_png(tmp_path / "a.png", 150, 200)
+    write_png(tmp_path / "b.png", 200, 200)
+    with pytest.raises(DataError, match=r"dim0 and dim1 look swapped: 'a' has 300 rows .* \(1 such images\)"):
+        sizes_of(tmp_path, meta("a,300,400", "b,300,400"))
+
+
+def test_any_other_copy_of_another_aspect_is_refused(tmp_path, meta):
+    write_png(tmp_path / "a.png", 180, 200)
+    with pytest.raises(DataError, match=r"a\.png: 180 x 200 pixels are not a resized copy of the 300 x 400 pixels"):
         sizes_of(tmp_path, meta("a,400,300"))
 
 

@@ -94,6 +94,7 @@ def test_every_readers_box_and_everyone_who_looked(root, tmp_path):
         "background_images": 3,
         "images_used_as_dicom": 0,
         "copies_taken_for_originals": 5,
+        "copies_with_another_aspect": 0,
         "boxes_of_these_images": 4,
         "boxes_cut_at_border": 0,
         "groups_of_copies": 0,
@@ -177,7 +178,7 @@ def test_boxes_over_the_border_of_a_known_size_are_cut_and_counted(root, tmp_pat
 def test_a_box_outside_its_image_is_an_error(root, tmp_path):
     (root / "train_meta.csv").write_text("image_id,dim0,dim1\n" + "".join(f"{name},80,64\n" for name in "abcde"))
     add(root, mass("b", "R8", "64,40,90,60"))
-    with pytest.raises(DataError, match=r"train\.csv: line 18: 'b,.*': the box lies outside its image"):
+    with pytest.raises(DataError, match=r"train\.csv: line 18: 'b,.*': the box lies outside its image; is it of"):
         read(root, tmp_path)
 
 

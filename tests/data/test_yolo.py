@@ -373,6 +373,28 @@ def test_large_films_are_reduced(make_tables, united, config, tmp_path, film):
     assert lines_of(tmp_path / "set", "1_000")[0].startswith("4 0.195312 0.341797 ")
 
 
+@pytest.mark.parametrize(("longest_side_px", "size_px"), [(None, (60, 80)), (200, (60, 80)), (64, (48, 64))])
+@pytest.mark.parametrize("name", ["film.png", "film.tif"])
+def test_a_squeezed_film_gets_its_aspect_ratio_back(
+    make_tables, united, config, tmp_path, name, longest_side_px, size_px
+):
+    film = np.zeros((400, 300), np.uint8)
+    film[100:300, 150:225] = 255
+    Image.fromarray(film).resize((80, 80)).save(tmp_path / name)
+    images, annotations = make_tables({"1": ["Mass"]}, path=str(tmp_path / name), width=300.0, height=400.0)
+    annotations = annotations.assign(x_min=150.0, y_min=100.0, x_max=225.0, y_max=300.0)
+    view = make_view(images, annotations, split_all(images), united, config())
+    write_yolo(view, tmp_path / "set", longest_side_px=longest_side_px)
+    (path,) = (tmp_path / "set" / "images" / "train").iterdir()
+    pixels = read_image(path).pixels
+    assert pixels.shape == size_px[::-1]
+    label = np.array([[float(part) for part in lines_of(tmp_path / "set", "1_000")[0].split()[1:]]])
+    x_min, y_min, x_max, y_max = boxes.from_cxcywhn(label, *size_px)[0].tolist()
+    rows, columns = np.nonzero(pixels > 127)
+    edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert edges == pytest.approx((x_min, y_min, x_max, y_max), abs=1)
+
+
 def test_a_film_of_another_shape_is_an_error(make_tables, united, config, tmp_path, film):
     for name in ("cut.png", "cut.tif"):
         film(tmp_path / name, 0, (64, 80))

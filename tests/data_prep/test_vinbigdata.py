@@ -2,11 +2,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from data_prep import vinbigdata
+from data_prep import build_yolo, split, unite, vinbigdata
 from xray_chest_detection.config.sample import SampleConfig
+from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.manifest import read_manifest
+from xray_chest_detection.data.audit import audit
 from xray_chest_detection.data.synthetic import write_dataset
 from xray_chest_detection.data.tables import read_tables
 
@@ -58,3 +62,48 @@ def test_a_wrong_table_is_one_line_and_exit_status_1(root, tmp_path):
     assert "'0,Mass,8,R1,1,2,3,4': unknown class (known: Aortic enlargement, " in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def squeezed(tmp_path):
+    """The popular layout: squares in `train/`, their sizes beside `train.csv`; and the originals, 128 x 160."""
+    write_dataset(SampleConfig(patients=1, max_visits=1, vinbigdata_images=16, size_px=128), tmp_path / "synthetic")
+    root = tmp_path / "synthetic" / "vinbigdata"
+    lines, films = ["image_id,dim0,dim1"], {}
+    for path in sorted((root / "train").iterdir()):
+        film = Image.fromarray(np.pad(read_image(path).pixels, ((0, 32), (0, 0))))
+        film.resize((96, 96)).save(path.with_suffix(".png"))
+        path.unlink()
+        films[path.stem] = film
+        lines.append(f"{path.stem},{film.height},{film.width}")
+    (root / "train_meta.csv").write_text("\n".join(lines) + "\n")
+    return root, films
+
+
+def test_squeezed_copies_go_through_all_steps_and_are_films_again(squeezed, tmp_path):
+    root, films = squeezed
+    scheme = ("--scheme", str(PROJECT / "configs" / "schemes" / "vinbigdata14.yaml"))
+    tables, parts, out = (str(tmp_path / name) for name in ("united", "split", "set"))
+    vinbigdata.main(["--root", str(root), "--out", str(tmp_path / "tables")])
+    counts = read_manifest(tmp_path / "tables").counts
+    assert (counts["copies_with_another_aspect"], counts["copies_taken_for_originals"]) == (16, 0)
+    unite.main(["--sources", str(tmp_path / "tables"), *scheme, "--out", tables])
+    split.main(["--tables", tables, "--out", parts])
+    build_yolo.main(["--tables", tables, "--split", parts, *scheme, "--out", out])
+    written = {path.stem: path for path in (tmp_path / "set" / "images").glob("*/*.png")}
+    assert set(written) == set(films)
+    for name, film in films.items():
+        pixels = read_image(written[name]).pixels
+        assert pixels.shape == (96, 77)
+        assert np.abs(pixels - np.asarray(film.resize((77, 96)), float)).mean() < 3
+    checks = {check.name for check in audit([tmp_path / "set"])[0].checks if check.result == "error"}
+    assert checks <= {"class without a box in train"}  # there are few films
+
+
+def test_the_sizes_beside_the_table_serve_copies_elsewhere(squeezed, tmp_path):
+    root, _ = squeezed
+    (root / "train").rename(tmp_path / "png")
+    arguments = ["--root", str(root), "--copies", str(tmp_path / "png"), "--out", str(tmp_path / "tables")]
+    vinbigdata.main([*arguments, "--group-copies", "False"])
+    assert set(read_manifest(tmp_path / "tables").inputs) == {"train.csv", "train_meta.csv"}
+    assert set(read_tables(tmp_path / "tables")[0]["height"]) == {160}

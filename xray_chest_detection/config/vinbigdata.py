@@ -20,7 +20,8 @@ class VinBigDataConfig(StrictModel):
         copies: Folder with PNG or JPEG copies of the DICOM files to be used in their place; not given: copies under
             `root`, if there are any. Where there is no copy, the DICOM file is used.
         train_meta: Table `image_id,dim0,dim1` with the size of every original (rows, columns). Copies that were
-            resized need it, unless the DICOM files are under `root` too.
+            resized need it, unless the DICOM files are under `root` too. Not given: `train_meta.csv` in the folder of
+            the copies or of `train.csv`, if there is one.
         background: Number of images on which no reader found anything to add; fewer when fewer exist.
         missing: What to do with an image with findings that is not on disk: stop, or leave it out and count it.
         group_copies: Give images that are copies of each other one `patient_id`, so that they are never in different

@@ -87,9 +87,17 @@ def letterbox(pixels: NDArray[np.uint8], size_px: int, *, fill: int = FILL) -> t
     return square, frame
 
 
-def scale_to_fit(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """An image `(H, W)` scaled so that its longer side is `size_px`, as `letterbox` does it."""
-    height, width = pixels.shape
+def scale_to_fit(
+    pixels: NDArray[np.uint8], size_px: int, *, aspect: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """An image `(H, W)` scaled so that its longer side is `size_px`, as `letterbox` does it.
+
+    Args:
+        pixels: `(H, W)` uint8.
+        size_px: The longer side of the result.
+        aspect: Width and height of the image whose aspect ratio the result gets; not given: of `pixels`.
+    """
+    width, height = aspect or pixels.shape[::-1]
     return _scaled(pixels, Letterbox.fit(width, height, size_px))
 
 

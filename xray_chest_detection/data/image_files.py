@@ -80,6 +80,14 @@ def same_aspect(size_px: tuple[int, int], reference: tuple[float, float]) -> boo
     return abs(height_px - expected) <= max(MAX_ASPECT_ERROR * expected, 0.5)
 
 
+def is_squeezed(size_px: tuple[int, int], reference: tuple[float, float]) -> bool:
+    """Whether an image is a square made of a reference that is not, both as width and height.
+
+    The most used public copies of VinBigData are such squares. A square that was cut out or padded looks the same.
+    """
+    return size_px[0] == size_px[1] and not same_aspect(size_px, reference)
+
+
 def check_aspect(sizes_px: Iterable[tuple[Path, tuple[int, int]]], *, width: float, height: float) -> None:
     """Make sure that files are resized copies of one reference; see `check_aspects`."""
     check_aspects((path, size, (width, height)) for path, size in sizes_px)
@@ -88,13 +96,15 @@ def check_aspect(sizes_px: Iterable[tuple[Path, tuple[int, int]]], *, width: flo
 def check_aspects(files: Iterable[tuple[Path, tuple[int, int], tuple[float, float]]]) -> None:
     """Make sure that files are resized copies of their references: boxes are stored as shares of the whole image.
 
+    A square passes for a copy of any reference; see `is_squeezed`.
+
     Args:
         files: Paths with their width and height, and the width and height their boxes refer to.
 
     Raises:
         DataError: An aspect ratio differs by more than 1 % (and by more than rounding to whole pixels explains).
     """
-    wrong = [one for one in files if not same_aspect(one[1], one[2])]
+    wrong = [one for one in files if not (same_aspect(one[1], one[2]) or is_squeezed(one[1], one[2]))]
     if wrong:
         path, (found_width, found_height), (width, height) = wrong[0]
         more = f" ({len(wrong)} such images)" if len(wrong) > 1 else ""

@@ -19,6 +19,7 @@ from xray_chest_detection.data.image_files import (
     ImageHeader,
     check_aspects,
     index_images,
+    is_squeezed,
     read_header,
     same_aspect,
 )
@@ -88,11 +89,12 @@ def reference_sizes(
     which `assumed` says.
 
     Returns:
-        image_id, path, width, height, view (of a DICOM file that names it, else None), assumed; in the order of names.
+        image_id, path, width, height, view (of a DICOM file that names it, else None), assumed, squeezed (the file is
+        a square, the original is not); in the order of names.
 
     Raises:
         DataError: An image is not in `train_meta.csv`, its columns are swapped, it and the DICOM file disagree, or a
-            copy has another aspect ratio than its original.
+            copy that is no square has another aspect ratio than its original.
         ImageError: A file is damaged.
     """
     if meta is not None:
@@ -117,6 +119,7 @@ def reference_sizes(
             "height": np.array([size[1] for size in sizes], np.float64),
             "view": [None if one.dicom is None else one.dicom.view for one in found],
             "assumed": [meta is None and one.dicom is None for one in found],
+            "squeezed": [is_squeezed(one.chosen[:2], size) for one, size in zip(found, sizes, strict=True)],
         }
     )
 
@@ -136,7 +139,9 @@ class _Headers(NamedTuple):
 
 
 def _require_unswapped(meta: Meta, found: Sequence[_Headers]) -> None:
-    wrong = [one for one in found if not same_aspect(one.chosen[:2], meta.sizes[one.name])]
+    """A square shows nothing of this: boxes that leave their image will."""
+    shown = [one for one in found if one.chosen.width_px != one.chosen.height_px]
+    wrong = [one for one in shown if not same_aspect(one.chosen[:2], meta.sizes[one.name])]
     if wrong and all(same_aspect(one.chosen[:2], meta.sizes[one.name][::-1]) for one in wrong):
         (name, chosen, _), (width, height) = wrong[0], meta.sizes[wrong[0].name]
         raise DataError(

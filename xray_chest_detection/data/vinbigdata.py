@@ -62,7 +62,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
     table = read_train_csv(path)
     opinions = image_opinions(table)
     files = find_images(root, list(opinions["image_id"]), copies=config.resolved_copies())
-    meta = _find_meta(config)
+    meta = _find_meta(config, beside=path.parent)
     chosen, counts = _choose(opinions, files, config)
     sizes = reference_sizes(list(chosen["image_id"]), files, meta, progress=progress)
     drawn = table.boxes[table.boxes["image_id"].isin(chosen["image_id"])]
@@ -76,6 +76,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
         | {
             "images_used_as_dicom": int(images["path"].isin([str(dicom) for dicom in files.dicoms.values()]).sum()),
             "copies_taken_for_originals": int(images["assumed"].sum()),
+            "copies_with_another_aspect": int(images["squeezed"].sum()),
             "boxes_of_these_images": len(fitted),
             "boxes_cut_at_border": cut,
             "groups_of_copies": int((per_image > 1).sum()),
@@ -132,15 +133,15 @@ def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[
             f"name its {META_FILE} (image_id,dim0,dim1) with --train-meta, or put the DICOM files under the root"
         )
         require(~drawn.index.isin(wrong.index), drawn, message, path=path)
-    message = "the box lies outside its image; is the image of another download?"
+    message = f"the box lies outside its image; is it of another download, or are dim0 and dim1 of {META_FILE} swapped?"
     require(boxes.area(clipped) > 0, drawn, message, path=path)
     return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), int((cut_px > 0.01).sum())
 
 
-def _find_meta(config: VinBigDataConfig) -> Meta | None:
-    """The sizes of the originals: the table that is named, else the one that lies with the copies."""
-    beside = config.resolved_copies() / META_FILE
-    path = config.train_meta or (beside if beside.is_file() else None)
+def _find_meta(config: VinBigDataConfig, *, beside: Path) -> Meta | None:
+    """The sizes of the originals: the table that is named, else the one with the copies, else that with `train.csv`."""
+    found = [path for folder in (config.resolved_copies(), beside) if (path := folder / META_FILE).is_file()]
+    path = config.train_meta or next(iter(found), None)
     return None if path is None else read_train_meta(path)
 
 

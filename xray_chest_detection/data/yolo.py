@@ -22,8 +22,9 @@ from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.images import MAX_PIXELS, read_image
+from xray_chest_detection.core.letterbox import scale_to_fit
 from xray_chest_detection.data.folders import new_folder
-from xray_chest_detection.data.image_files import check_aspect
+from xray_chest_detection.data.image_files import check_aspect, is_squeezed
 from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE, write_label_weights, write_unknown
 from xray_chest_detection.data.views import View
 from xray_chest_detection.errors import DataError
@@ -43,6 +44,7 @@ def write_yolo(view: View, out: Path, *, longest_side_px: int | None, progress: 
 
     8-bit grey PNG and JPEG files are hard-linked, or copied where that is impossible; everything else (DICOM, 16 bits,
     colour, a rotated JPEG, a file to be reduced) goes through the decoder that the demo uses and becomes an 8-bit PNG.
+    A square made of an image that is not square gets its aspect ratio back: the demo will see films as they are.
     Every image is decoded once, so that a damaged one stops this step and not the training.
 
     Raises:
@@ -185,7 +187,7 @@ def _place_image(
     source: Path, target_stem: Path, longest_side_px: int | None, *, reference: tuple[float, float]
 ) -> Path:
     plain = _read_plain(source)
-    if plain is not None and (longest_side_px is None or max(plain[1]) <= longest_side_px):
+    if plain is not None and not _is_changed(plain[1], longest_side_px, reference):
         suffix, size_px = plain
         check_aspect([(source, size_px)], width=reference[0], height=reference[1])
         target = target_stem.with_name(target_stem.name + suffix)
@@ -194,19 +196,20 @@ def _place_image(
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(source, target)
         return target
-    image = Image.fromarray(read_image(source, name=str(source)).pixels)
-    check_aspect([(source, image.size)], width=reference[0], height=reference[1])
+    pixels = read_image(source, name=str(source)).pixels
+    size_px = (pixels.shape[1], pixels.shape[0])
+    check_aspect([(source, size_px)], width=reference[0], height=reference[1])
+    if _is_changed(size_px, longest_side_px, reference):
+        aspect = (round(reference[0]), round(reference[1])) if is_squeezed(size_px, reference) else size_px
+        pixels = scale_to_fit(pixels, min(max(size_px), longest_side_px or max(size_px)), aspect=aspect)
     target = target_stem.with_name(f"{target_stem.name}.png")
-    _reduce(image, longest_side_px).save(target)
+    Image.fromarray(pixels).save(target)
     return target
 
 
-def _reduce(image: Image.Image, longest_side_px: int | None) -> Image.Image:
-    if longest_side_px is None or max(image.size) <= longest_side_px:
-        return image
-    gain = longest_side_px / max(image.size)
-    size = (max(1, round(image.width * gain)), max(1, round(image.height * gain)))
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3)
+def _is_changed(size_px: tuple[int, int], longest_side_px: int | None, reference: tuple[float, float]) -> bool:
+    """Whether an image has to be reduced, or stretched back to its aspect ratio."""
+    return max(size_px) > (longest_side_px or max(size_px)) or is_squeezed(size_px, reference)
 
 
 def _read_plain(source: Path) -> tuple[str, tuple[int, int]] | None:
