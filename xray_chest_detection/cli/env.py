@@ -15,7 +15,7 @@ from xray_chest_detection import __version__
 PACKAGES = (
     *("numpy", "pillow", "pydicom", "pydantic", "tyro", "flask", "onnxruntime"),
     *("pandas", "scikit-learn", "matplotlib", "opencv-python", "torch", "torchvision", "ultralytics", "albumentations"),
-    *("onnx", "comet-ml"),
+    *("onnx", "openvino", "comet-ml"),
 )
 
 

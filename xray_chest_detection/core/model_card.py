@@ -82,8 +82,9 @@ class ModelCard(_Strict):
         name: Key of the model, for example `mass_nodule`.
         title: Name for people, for example `Mass/Nodule`.
         task: What the model does.
-        file: Name of the ONNX file beside the card.
+        file: Name of the model file beside the card: ONNX, or the `.xml` of an OpenVINO model.
         sha256: Digest of that file.
+        companions: Further files the model needs beside it, name to digest: the weights of an OpenVINO model.
         architecture: For example `YOLOv8n`.
         image_size_px: Side of the square network input.
         classes: Class names by class id.
@@ -102,6 +103,7 @@ class ModelCard(_Strict):
     task: Literal["detect"] = "detect"
     file: str
     sha256: str
+    companions: dict[str, str] = Field(default_factory=dict)
     architecture: str
     image_size_px: int = Field(gt=0)
     classes: tuple[str, ...]
@@ -140,15 +142,17 @@ def write_card(path: Path, card: ModelCard) -> None:
 
 
 def check_file(path: Path, card: ModelCard) -> None:
-    """Make sure that a model file is the one its card describes.
+    """Make sure that a model file and its companions are the ones its card describes.
 
     Raises:
-        ModelError: The file is missing or differs from the card's sha256.
+        ModelError: A file is missing or differs from the card's sha256.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model file; its card {card.name}{CARD_SUFFIX} names it")
-    digest = sha256_of(path)
-    if digest != card.sha256:
-        raise ModelError(
-            f"{path}: sha256 {digest[:12]}... is not the card's {card.sha256[:12]}...; fetch or export the model again"
-        )
+    for name, wanted in {path.name: card.sha256, **card.companions}.items():
+        file = path.parent / name
+        if not file.is_file():
+            raise ModelError(f"{file}: no such model file; its card {card.name}{CARD_SUFFIX} names it")
+        digest = sha256_of(file)
+        if digest != wanted:
+            raise ModelError(
+                f"{file}: sha256 {digest[:12]}... is not the card's {wanted[:12]}...; fetch or export the model again"
+            )

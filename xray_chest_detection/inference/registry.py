@@ -5,6 +5,7 @@ from typing import Self
 
 from xray_chest_detection.core.model_card import CARD_SUFFIX
 from xray_chest_detection.errors import ModelError
+from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.session import DetectorSession
 
 ORDER = ("multi", "binary", "cardiomegaly", "mass_nodule")
@@ -25,12 +26,13 @@ class Registry:
         self.errors = errors
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int | None = None) -> Self:
+    def load(cls, folder: Path, *, threads: int | None = None, runtime: Runtime | None = None) -> Self:
         """Open every model that has a card in the folder.
 
         Args:
-            folder: Holds `<name>.card.yaml` files and the ONNX files they name.
+            folder: Holds `<name>.card.yaml` files and the model files they name.
             threads: Threads for one image; None lets the runtime use every core.
+            runtime: What runs the models, as in `network.open_network`.
 
         Raises:
             ModelError: There is no model in the folder, or none of them can be used.
@@ -43,7 +45,7 @@ class Registry:
         for card in cards:
             stem = card.name.removesuffix(CARD_SUFFIX)
             try:
-                session = DetectorSession(card, threads=threads)
+                session = DetectorSession(card, threads=threads, runtime=runtime)
             except ModelError as error:
                 errors[stem] = str(error)
                 continue

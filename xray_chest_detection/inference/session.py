@@ -1,10 +1,10 @@
-"""One deployed detector: a card and its ONNX file. The only module that knows onnxruntime."""
+"""One deployed detector: a card and its model file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from xray_chest_detection.core.detections import Detections
@@ -13,8 +13,7 @@ from xray_chest_detection.core.model_card import ModelCard, check_file, read_car
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
-
-_INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+from xray_chest_detection.inference.network import Network, Runtime, open_network, reason
 
 
 class DetectorSession:
@@ -26,14 +25,17 @@ class DetectorSession:
 
     card: ModelCard
 
-    def __init__(self, card_path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, card_path: Path, *, threads: int | None = None, runtime: Runtime | None = None) -> None:
         """Read the card and open the model it describes.
 
         Args:
-            card_path: `<name>.card.yaml`; the ONNX file it names lies beside it.
+            card_path: `<name>.card.yaml`; the model file it names lies beside it.
             threads: Threads for one image; None lets the runtime use every core.
+            runtime: What runs the model, as in `network.open_network`; None takes onnxruntime for ONNX files.
 
         Raises:
+            ConfigError: There is no such runtime.
+            DependencyError: The runtime is not installed.
             ModelError: The card or the file is missing or damaged, or the two do not fit together.
         """
         self.card = read_card(card_path)
@@ -44,9 +46,9 @@ class DetectorSession:
             raise ModelError(
                 f"{card_path}: thresholds.per_class: no class '{unknown[0]}' (known: {', '.join(self.card.classes)})"
             )
-        self._session = _open(path, threads)
-        self._input_name, self._dtype = _check_input(self._session, path, self.card)
-        _check_output(self._session, path, self.card)
+        self._network = open_network(path, runtime=runtime, threads=threads)
+        self._dtype = _check_input(self._network, path, self.card)
+        _check_output(self._network, path, self.card)
         self._path = path
 
     def raw(self, pixels: NDArray[np.uint8], *, floor: float = FLOOR) -> Detections:
@@ -84,11 +86,11 @@ class DetectorSession:
         unit = to_unit(square).astype(self._dtype)
         tensor = np.ascontiguousarray(np.broadcast_to(unit, (1, 3, *square.shape)))
         try:
-            head = np.asarray(self._session.run(None, {self._input_name: tensor})[0], np.float32)
+            head = self._network.run(tensor)
         except Exception as error:  # the runtime's exceptions share no base class
-            raise ModelError(f"{self._path}: prediction failed ({_reason(error)}); export the model again") from None
+            raise ModelError(f"{self._path}: prediction failed ({reason(error)}); export the model again") from None
         if head.ndim != 3 or head.shape[:2] != (1, 4 + len(self.card.classes)):
-            raise ModelError(f"{self._path}: {_output_message(list(head.shape), self.card)}")
+            raise ModelError(f"{self._path}: {_output_message(head.shape, self.card)}")
         return decode_head(head[0], frame, floor=floor)
 
     def detect_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, conf: float | None = None) -> Detections:
@@ -103,55 +105,32 @@ class DetectorSession:
         return nms(candidates, conf=0.0, iou=limits.iou, agnostic=limits.agnostic)
 
 
-def _open(path: Path, threads: int | None) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    # The arena keeps the largest peak for ever: four models take 692 MB with it, 384 MB without, at the same speed.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's exceptions share no base class
-        raise ModelError(
-            f"{path}: cannot be opened as ONNX ({_reason(error)}); fetch or export the model again"
-        ) from None
-
-
-def _check_input(session: ort.InferenceSession, path: Path, card: ModelCard) -> tuple[str, type[np.floating[Any]]]:
+def _check_input(network: Network, path: Path, card: ModelCard) -> type[np.floating[Any]]:
     size = card.image_size_px
-    inputs = session.get_inputs()
-    fits = len(inputs) == 1 and _fits(inputs[0].shape, (1, 3, size, size)) and inputs[0].type in _INPUT_TYPES
-    if not fits:
-        found = "; ".join(f"{entry.type} {entry.shape}" for entry in inputs)
+    first = network.inputs[0] if len(network.inputs) == 1 else None
+    if first is None or first.dtype is None or not _fits(first.shape, (1, 3, size, size)):
+        found = "; ".join(f"{entry.kind} {list(entry.shape)}" for entry in network.inputs)
         raise ModelError(
             f"{path}: takes {found}, but its card says float (1, 3, {size}, {size}); export the model again"
         )
-    return str(inputs[0].name), _INPUT_TYPES[inputs[0].type]
+    return first.dtype
 
 
-def _check_output(session: ort.InferenceSession, path: Path, card: ModelCard) -> None:
-    shape = session.get_outputs()[0].shape
-    if not _fits(shape, (1, 4 + len(card.classes), None)):
-        raise ModelError(f"{path}: {_output_message(shape, card)}")
+def _check_output(network: Network, path: Path, card: ModelCard) -> None:
+    if not _fits(network.output.shape, (1, 4 + len(card.classes), None)):
+        raise ModelError(f"{path}: {_output_message(network.output.shape, card)}")
 
 
-def _output_message(shape: list[int | str | None], card: ModelCard) -> str:
+def _output_message(shape: Sequence[int | str | None], card: ModelCard) -> str:
     expected = 4 + len(card.classes)
     return (
-        f"gives {shape}, but the {len(card.classes)} classes of its card need (1, {expected}, N); "
+        f"gives {list(shape)}, but the {len(card.classes)} classes of its card need (1, {expected}, N); "
         "export the model again without built-in suppression"
     )
 
 
-def _fits(shape: list[int | str | None], expected: tuple[int | None, ...]) -> bool:
+def _fits(shape: Sequence[int | str | None], expected: tuple[int | None, ...]) -> bool:
     """Whether a model's shape, in which names and None are free sizes, can hold the expected one."""
     return len(shape) == len(expected) and all(
         want is None or not isinstance(have, int) or have == want for have, want in zip(shape, expected, strict=True)
     )
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
