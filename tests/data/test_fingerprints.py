@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from xray_chest_detection.data import fingerprints
+from xray_chest_detection.data import fingerprints, pictures
 from xray_chest_detection.data.duplicates import thumbnail
 from xray_chest_detection.data.fingerprints import Fingerprint, first_of_copies, read_fingerprints
+from xray_chest_detection.data.pictures import Picture
 from xray_chest_detection.errors import DataError, ImageError
 
 
@@ -27,10 +28,10 @@ def decoded(files, cache):
     """Names that had to be decoded, and the fingerprints."""
     names = []
 
-    def note(answers, total, *, title):
-        for answer in answers:
-            names.append(answer.item.name)
-            yield answer
+    def note(pictures, total, *, title):
+        for path, picture in pictures:
+            names.append(path.stem)
+            yield path, picture
         assert len(names) == total
 
     return names, read_fingerprints(files, cache=cache, progress=note)
@@ -39,7 +40,8 @@ def decoded(files, cache):
 def test_copies_are_one_group_named_after_its_first_image(films, tmp_path):
     found = read_fingerprints(films, cache=tmp_path / "cache")
     assert first_of_copies(found) == {"a": "a", "b": "b", "c": "c", "d": "b", "e": "b"}
-    assert found["b"].digest == found["d"].digest != found["e"].digest
+    digests = {name: one.picture.digest for name, one in found.items()}
+    assert digests["b"] == digests["d"] != digests["e"]
     assert first_of_copies({name: found[name] for name in "edc"}) == {"c": "c", "d": "d", "e": "d"}
 
 
@@ -51,7 +53,7 @@ def test_no_image_has_no_group(tmp_path):
 
 def test_equal_pixels_without_any_structure_are_one_group():
     grey = np.zeros((64, 64), np.uint8)
-    blank = {name: Fingerprint("", digest, thumbnail(grey)) for name, digest in zip("abc", "xyx", strict=True)}
+    blank = {name: Fingerprint("", Picture(digest, thumbnail(grey))) for name, digest in zip("abc", "xyx", strict=True)}
     assert first_of_copies(blank) == {"a": "a", "b": "b", "c": "a"}
 
 
@@ -60,20 +62,20 @@ def test_a_film_is_decoded_once_until_its_file_changes(films, tmp_path, film):
     assert names == ["a", "b", "c", "d", "e"]
     names, second = decoded(films, tmp_path / "cache")
     assert names == []
-    assert all(first[name].digest == second[name].digest for name in films)
-    assert all((first[name].thumbnail == second[name].thumbnail).all() for name in films)
+    assert all(first[name].picture.digest == second[name].picture.digest for name in films)
+    assert all((first[name].picture.thumbnail == second[name].picture.thumbnail).all() for name in films)
     film(films["c"], 7, (256, 256))
     names, third = decoded(films, tmp_path / "cache")
     assert names == ["c"]
-    assert third["c"].digest != first["c"].digest
+    assert third["c"].picture.digest != first["c"].picture.digest
     assert decoded(films, tmp_path / "cache")[0] == []
 
 
 def test_an_interruption_costs_the_last_part_only(films, tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprints, "PART_IMAGES", 2)
 
-    def interrupted(answers, total, *, title):
-        yield from islice(answers, 3)
+    def interrupted(pictures, total, *, title):
+        yield from islice(pictures, 3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -84,11 +86,10 @@ def test_an_interruption_costs_the_last_part_only(films, tmp_path, monkeypatch):
 
 def test_several_processes_find_what_one_finds(films, tmp_path, monkeypatch):
     alone = read_fingerprints(films, cache=tmp_path / "one")
-    monkeypatch.setattr(fingerprints, "PARALLEL_FROM", 1)
-    monkeypatch.setattr(fingerprints, "available_cores", lambda: 2)
+    monkeypatch.setattr(pictures, "PARALLEL_FROM", 1)
     together = read_fingerprints(films, cache=tmp_path / "two")
     assert set(together) == set(alone)
-    assert all(together[name].digest == alone[name].digest for name in films)
+    assert all(together[name].picture.digest == alone[name].picture.digest for name in films)
     films["a"].write_bytes(b"no film")
     with pytest.raises(ImageError, match=r"/a\.png: "):
         read_fingerprints(films, cache=tmp_path / "two")

@@ -35,9 +35,9 @@ def test_hard_links_are_decoded_once(films):
     assert seen == [(3, "images")]
 
 
-def test_two_processes_read_the_same(films, monkeypatch):
+def test_several_processes_read_the_same(films, monkeypatch):
     alone = read_pictures(films)
-    monkeypatch.setattr(pictures, "_PARALLEL_FROM", 1)
+    monkeypatch.setattr(pictures, "PARALLEL_FROM", 1)
     together = read_pictures(films)
     assert [one[0] for one in alone] == [one[0] for one in together]
     assert all(np.array_equal(one.thumbnail, other.thumbnail) for one, other in zip(alone[:3], together, strict=False))

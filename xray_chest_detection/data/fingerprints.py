@@ -1,7 +1,7 @@
 """What tells copies of one image, kept on disk because every image has to be decoded for it, and groups of copies."""
 
 import zipfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -10,22 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from xray_chest_detection.core.files import atomic_path
-from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data.checks import Progress
-from xray_chest_detection.data.duplicates import Grey, near_duplicates, pixel_digest, thumbnail
-from xray_chest_detection.data.workers import Answer, available_cores, in_processes
+from xray_chest_detection.data.duplicates import near_duplicates
+from xray_chest_detection.data.pictures import Picture, each_picture
 from xray_chest_detection.errors import DataError, ImageError
 
 PART_IMAGES = 500  # decoded images that an interruption may cost
-PARALLEL_FROM = 100  # starting processes takes as long as decoding some images
 
 
 class Fingerprint(NamedTuple):
-    """An image: the state of its file, the sha256 of its decoded pixels, and its thumbnail `(128, 128)`."""
+    """An image: the state of its file, and what it looks like."""
 
     state: str
-    digest: str
-    thumbnail: Grey
+    picture: Picture
 
 
 def read_fingerprints(
@@ -34,9 +31,9 @@ def read_fingerprints(
     """Fingerprints of images by name, decoding only files that are not in the cache or were changed since.
 
     Args:
-        files: Name to image file.
+        files: Name to image file; no file has two names.
         cache: Folder that keeps them; made when there is something to keep.
-        progress: Follows the images that have to be decoded; from 100 images on, all cores share the work.
+        progress: Follows the images that have to be decoded; from 200 images on, all cores share the work.
 
     Raises:
         ImageError: A file cannot be decoded.
@@ -45,14 +42,14 @@ def read_fingerprints(
     known = _read_cache(cache)
     states = {name: _state(path) for name, path in files.items()}
     found = {name: known[name] for name, state in states.items() if name in known and known[name].state == state}
-    todo = [_Job(name, files[name], states[name]) for name in sorted(set(files) - set(found))]
+    todo = {files[name]: name for name in sorted(set(files) - set(found))}
     part: dict[str, Fingerprint] = {}
-    with closing(_decoded(todo)) as answers:
-        watched = progress(answers, len(todo), title="decode images") if progress else answers
-        for number, answer in enumerate(watched, 1):
-            if answer.result is None:
-                raise ImageError(f"{answer.item.path}: the process that decoded it was killed; is memory short?")
-            part[answer.item.name] = answer.result
+    with closing(each_picture(list(todo))) as pictures:
+        watched = progress(pictures, len(todo), title="decode images") if progress else pictures
+        for number, (path, picture) in enumerate(watched, 1):
+            if isinstance(picture, str):
+                raise ImageError(f"{path}: {picture}")
+            part[todo[path]] = Fingerprint(states[todo[path]], picture)
             if len(part) == PART_IMAGES or number == len(todo):
                 _write_part(cache, part)
                 found, part = found | part, {}
@@ -67,33 +64,14 @@ def first_of_copies(fingerprints: Mapping[str, Fingerprint], *, progress: Progre
     names = sorted(fingerprints)
     if not names:
         return {}
-    thumbnails = np.stack([fingerprints[name].thumbnail for name in names])
+    pictures = [fingerprints[name].picture for name in names]
+    thumbnails = np.stack([picture.thumbnail for picture in pictures])
     pairs = [(pair.first, pair.second) for pair in near_duplicates(thumbnails, progress=progress)]
-    by_digest = sorted(range(len(names)), key=lambda index: (fingerprints[names[index]].digest, index))
-    for _, group in groupby(by_digest, key=lambda index: fingerprints[names[index]].digest):
+    by_digest = sorted(range(len(names)), key=lambda index: (pictures[index].digest, index))
+    for _, group in groupby(by_digest, key=lambda index: pictures[index].digest):
         first, *others = group
         pairs += [(first, other) for other in others]
     return {name: names[first] for name, first in zip(names, _first_connected(len(names), pairs), strict=True)}
-
-
-class _Job(NamedTuple):
-    """An image to decode."""
-
-    name: str
-    path: Path
-    state: str
-
-
-def _decoded(todo: Sequence[_Job]) -> Generator[Answer[_Job, Fingerprint]]:
-    if len(todo) < PARALLEL_FROM:
-        yield from (Answer(job, _decode(job), again=False) for job in todo)
-    else:
-        yield from in_processes(_decode, todo, workers=available_cores())
-
-
-def _decode(job: _Job) -> Fingerprint:
-    pixels = read_image(job.path, name=str(job.path)).pixels
-    return Fingerprint(job.state, pixel_digest(pixels), thumbnail(pixels))
 
 
 def _first_connected(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
@@ -126,7 +104,7 @@ def _read_cache(cache: Path) -> dict[str, Fingerprint]:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DataError(f"{path}: damaged; delete this file, its images are then decoded again") from None
         found |= {
-            str(name): Fingerprint(str(state), str(digest), grey)
+            str(name): Fingerprint(str(state), Picture(str(digest), grey))
             for name, state, digest, grey in zip(*columns, strict=True)
         }
     return found
@@ -139,6 +117,6 @@ def _write_part(cache: Path, part: Mapping[str, Fingerprint]) -> None:
             temporary,
             names=np.array(list(part)),
             states=np.array([one.state for one in part.values()]),
-            digests=np.array([one.digest for one in part.values()]),
-            thumbnails=np.stack([one.thumbnail for one in part.values()]),
+            digests=np.array([one.picture.digest for one in part.values()]),
+            thumbnails=np.stack([one.picture.thumbnail for one in part.values()]),
         )

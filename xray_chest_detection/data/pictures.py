@@ -1,59 +1,52 @@
 """Reading many images for comparison: a hash of the pixels and a thumbnail of each, nothing else is kept in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data.checks import Progress
-from xray_chest_detection.data.duplicates import pixel_digest, thumbnail
-from xray_chest_detection.data.workers import in_processes
+from xray_chest_detection.data.duplicates import Grey, pixel_digest, thumbnail
+from xray_chest_detection.data.workers import available_cores, in_processes
 from xray_chest_detection.errors import ImageError
 
-PROCESSES = 2
-_PARALLEL_FROM = 500  # images; starting a process costs about a second
-_KILLED = "the process that decoded it was killed (out of memory?)"
+PARALLEL_FROM = 200  # images; starting processes takes a second or two
+_KILLED = "the process that decoded it was killed; is memory short?"
 
 
 class Picture(NamedTuple):
     """What an image looks like: the sha256 of its grey pixels and their size, and a thumbnail `(128, 128)`."""
 
     digest: str
-    thumbnail: NDArray[np.uint8]
+    thumbnail: Grey
 
 
 def read_pictures(paths: Sequence[Path], *, progress: Progress | None = None) -> list[Picture | str]:
     """The picture of every file, or why it cannot be read, in the given order.
 
-    Hard links of one file are decoded once. From 500 files on two processes share the work.
+    Hard links of one file are decoded once. From 200 files on, all cores share the work.
     """
     inodes = [_inode(path) for path in paths]
     todo = list(dict(zip(inodes, paths, strict=True)).values())
-    answers = _in_turn(todo) if len(todo) < _PARALLEL_FROM else _in_parallel(todo)
-    found = {_inode(path): picture for path, picture in _watched(answers, len(todo), progress)}
+    with closing(each_picture(todo)) as pictures:
+        watched = progress(pictures, len(todo), title="images") if progress else pictures
+        found = {_inode(path): picture for path, picture in watched}
     return [found[inode] for inode in inodes]
+
+
+def each_picture(paths: Sequence[Path]) -> Generator[tuple[Path, Picture | str]]:
+    """Every file with its picture, or with why it cannot be read, in the order in which they are ready."""
+    if len(paths) < PARALLEL_FROM:
+        yield from ((path, _read(path)) for path in paths)
+        return
+    with closing(in_processes(_read, paths, workers=available_cores())) as answers:
+        yield from ((answer.item, answer.result or _KILLED) for answer in answers)
 
 
 def _inode(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _in_turn(paths: Sequence[Path]) -> Iterable[tuple[Path, Picture | str]]:
-    return ((path, _read(path)) for path in paths)
-
-
-def _in_parallel(paths: Sequence[Path]) -> Iterable[tuple[Path, Picture | str]]:
-    return ((answer.item, answer.result or _KILLED) for answer in in_processes(_read, paths, workers=PROCESSES))
-
-
-def _watched(
-    answers: Iterable[tuple[Path, Picture | str]], total: int, progress: Progress | None
-) -> Iterable[tuple[Path, Picture | str]]:
-    return progress(answers, total, title="images") if progress else answers
 
 
 def _read(path: Path) -> Picture | str:
