@@ -4,9 +4,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for_end
 from typing import Generic, NamedTuple, TypeVar
@@ -67,7 +68,8 @@ def _until_a_process_dies(
     try:
         while waiting or in_work:
             while waiting and len(in_work) < 2 * workers:
-                in_work[pool.submit(function, waiting[0])] = waiting[0]
+                with _interrupts_held_back():
+                    in_work[pool.submit(function, waiting[0])] = waiting[0]
                 waiting.popleft()
             for future in wait(in_work, return_when=FIRST_COMPLETED).done:
                 result = future.result()
@@ -80,10 +82,28 @@ def _until_a_process_dies(
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result | None:
     with _pool(1) as pool:
+        with _interrupts_held_back():
+            future = pool.submit(function, item)
         try:
-            return pool.submit(function, item).result()
+            return future.result()
         except BrokenProcessPool:
             return None
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Start processes so that Ctrl-C does not end them in the middle of their imports, with a traceback each.
+
+    They inherit what is held back, and hold it back for good; this process gets it at the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
