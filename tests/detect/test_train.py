@@ -24,6 +24,7 @@ from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+from xray_chest_detection.detect.side_labels import read_side_labels  # noqa: E402
 from xray_chest_detection.detect.train import choose_device, overrides_of, resume, train  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,8 @@ def test_ddp_processes_can_build_the_trainer(dataset, tmp_path, make_config, mon
 
     from xray_chest_detection.detect import trainer as module
 
-    run = create_run(make_config(tmp_path, dataset))
+    write_side_files(dataset)
+    run = create_run(make_config(tmp_path, dataset, mask_unlocated=False))
     state: dict[str, Any] = {}
 
     def run_nothing(command: list[str], *, check: bool) -> None:
@@ -155,6 +157,9 @@ def test_ddp_processes_can_build_the_trainer(dataset, tmp_path, make_config, mon
     assert child.args.epochs == 2
     assert Path(child.save_dir) == run.folder.resolve()
     assert open_run(run.folder).config == run.config
+    assert child.side == read_side_labels(run.config)
+    assert child.side.unknown["images/train/film_001.png"] == [1]
+    assert "images/train/film_002.png" not in child.side.unknown
 
 
 def test_unwanted_integrations_are_off() -> None:
@@ -169,6 +174,13 @@ def test_unwanted_integrations_are_off() -> None:
 def test_missing_data_set(tmp_path, make_config) -> None:
     with pytest.raises(DataError, match=r"nowhere: no data set here; build it with `python -m data_prep.build_yolo`"):
         train(make_config(tmp_path, tmp_path / "nowhere"))
+
+
+def test_damaged_side_file_leaves_no_run_behind(tmp_path, dataset, make_config) -> None:
+    (dataset / "unknown.csv").write_text("file,class_name,reason\nimages/train/film_000.png,Ring,not_labelled\n")
+    with pytest.raises(DataError, match=r"unknown.csv: line 2: 'Ring', expected class_name: Disc, Bar"):
+        train(make_config(tmp_path, dataset))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_missing_weights_file(tmp_path, dataset, make_config) -> None:
@@ -263,6 +275,14 @@ def test_bfloat16_is_only_for_the_network_in_training() -> None:
     assert not torch.equal(rough, exact)
 
 
+def write_side_files(dataset: Path) -> None:
+    """Bars are unknown on every second training film, discs on a validation film; discs of film 2 are not located."""
+    rows = [f"images/train/film_{number:03d}.png,Bar,not_labelled" for number in range(1, 16, 2)]
+    rows += ["images/train/film_002.png,Disc,not_located", "images/val/film_017.png,Disc,not_labelled"]
+    (dataset / "unknown.csv").write_text("\n".join(["file,class_name,reason", *rows]) + "\n")
+    (dataset / "label_weights.csv").write_text("file,line,weight\nimages/train/film_004.png,1,0.5\n")
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "train.py"), *arguments]
 
@@ -334,6 +354,7 @@ def check_archive(folder: Path, config: DetectConfig) -> None:
 @pytest.mark.slow
 def test_killed_run_is_resumed(tmp_path, dataset, make_config) -> None:
     """SIGKILL in the middle of an epoch; the checkpoint is whole and the rest of the epochs follow."""
+    write_side_files(dataset)
     config = make_config(tmp_path, dataset, epochs=6, after={"tune_nms": False, "evaluate": False, "export": False})
     arguments = command(write_yaml(config, tmp_path / "config.yaml"))
     process = subprocess.Popen(
@@ -387,3 +408,38 @@ def test_bfloat16_on_a_cpu_learns_like_float32(tmp_path, dataset, make_config) -
         losses[precision] = [float(row[f"train/{name}_loss"]) for row in rows for name in ("box", "cls", "dfl")]
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
+
+
+# Loads a checkpoint where this package cannot be imported, and looks for traces of it in the file.
+_LOAD_WITHOUT_US = """
+import sys, zipfile
+sys.modules["xray_chest_detection"] = None
+from ultralytics import YOLO
+model = YOLO(sys.argv[1])
+assert list(model.names.values()) == ["Disc", "Bar"]
+with zipfile.ZipFile(sys.argv[1]) as file:
+    pickled = [file.read(name) for name in file.namelist() if name.endswith("data.pkl")]
+assert len(pickled) == 1 and b"xray_chest_detection" not in pickled[0]
+"""
+
+
+@pytest.mark.slow
+def test_run_with_side_files(tmp_path, dataset, make_config) -> None:
+    """Every augmentation, bfloat16 and class balance at once; the same run with the switches off learns otherwise."""
+    write_side_files(dataset)
+    augment = {"mosaic": 0.7, "mixup": 0.5, "close_mosaic": 1, "rotate_deg": 5}
+    options = {"precision": "bf16", "class_balance": 0.5, "augment": augment}
+    losses = {}
+    for name, use in (("on", True), ("off", False)):
+        switches = {"mask_unknown": use, "mask_unlocated": use, "label_weights": use}
+        run = train(make_config(tmp_path, dataset, name=name, **switches, **options))
+        assert {"train_batch0.jpg", "labels.jpg"} <= {path.name for path in run.folder.iterdir()}
+        with (run.folder / "results.csv").open(newline="") as stream:
+            losses[name] = {key: float(value) for key, value in next(csv.DictReader(stream)).items()}
+    assert losses["on"]["train/cls_loss"] < losses["off"]["train/cls_loss"]
+    assert losses["on"]["val/cls_loss"] != losses["off"]["val/cls_loss"]
+    for name in ("last", "best"):
+        file = tmp_path / "runs" / "on" / "weights" / f"{name}.pt"
+        loading = [sys.executable, "-c", _LOAD_WITHOUT_US, str(file)]
+        done = subprocess.run(loading, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
