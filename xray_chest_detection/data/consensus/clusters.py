@@ -41,7 +41,7 @@ class Clusters:
 
     def sum(self, values: FloatArray) -> FloatArray:
         """Sum per cluster, `(K, D)`, of values per box `(N, D)`."""
-        columns = [np.bincount(self.label, column, len(self)) for column in values.T]
+        columns = [sums(self.label, column, len(self)) for column in values.T]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
 
 
@@ -109,6 +109,11 @@ def group_of(readings: Readings) -> IntArray:
     """The number of each box's image and class, `(N,)`, rising from 0 without gaps."""
     code = readings.image * len(readings.classes) + readings.class_id
     return np.cumsum(np.diff(code, prepend=code[:1]) != 0)
+
+
+def sums(number: IntArray, weight: FloatArray, count: int) -> FloatArray:
+    """Sum of the weights of each number below `count`, `(count,)`; numpy alone makes whole numbers of no weights."""
+    return np.bincount(number, weight, count).astype(np.float64)
 
 
 def pairs_in_groups(group: IntArray) -> tuple[IntArray, IntArray]:
@@ -218,5 +223,5 @@ def _joined_pairs(first: IntArray, second: IntArray, overlap: FloatArray) -> tup
     apart = low != high
     code = low[apart] * (high.max(initial=0) + 1) + high[apart]
     unique, inverse = np.unique(code, return_inverse=True)
-    joined = np.bincount(inverse, overlap[apart], len(unique))
+    joined = sums(inverse, overlap[apart], len(unique))
     return unique // (high.max(initial=0) + 1), unique % (high.max(initial=0) + 1), joined

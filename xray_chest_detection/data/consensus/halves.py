@@ -1,7 +1,5 @@
 """Two boxes of one reader where the others drew one."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from xray_chest_detection.core import boxes
@@ -28,9 +26,10 @@ def rejoin_halves(readings: Readings, iou: float) -> Readings:
     xyxy[one] = _hull(readings.xyxy[one], readings.xyxy[two])
     kept = np.ones(len(readings), np.bool_)
     kept[two] = False
-    joined = replace(readings, xyxy=xyxy).select(kept)
-    order = np.lexsort((*joined.xyxy.T[::-1], joined.reader, joined.class_id, joined.image))
-    return joined.select(order)
+    order = np.lexsort((*xyxy.T[::-1], readings.reader, readings.class_id, readings.image))
+    order = order[kept[order]]
+    columns = readings.image[order], readings.class_id[order], readings.reader[order], xyxy[order]
+    return Readings(readings.images, readings.classes, readings.readers, *columns, readings.read)
 
 
 def _support(readings: Readings, one: IntArray, two: IntArray) -> tuple[FloatArray, FloatArray]:

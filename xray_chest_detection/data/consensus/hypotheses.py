@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xray_chest_detection.core import boxes
-from xray_chest_detection.data.consensus.clusters import Clusters, join_classes, pairs_in_groups
+from xray_chest_detection.data.consensus.clusters import Clusters, join_classes, pairs_in_groups, sums
 from xray_chest_detection.data.readings import FloatArray, IntArray, Readings
 
 # What is assumed of classes with few boxes: so many pairs compared, such a share of them overlapping.
@@ -79,7 +79,7 @@ def hypotheses_of(readings: Readings, clusters: Clusters, iou: float) -> Hypothe
 
 def unique_rows(rows: IntArray) -> tuple[IntArray, IntArray]:
     """The number of each distinct row of small integers, `(N,)`, and where each stands first."""
-    code = np.ascontiguousarray(rows, np.int16)
+    code = np.ascontiguousarray(np.column_stack([np.zeros(len(rows)), rows]), np.int16)  # at least one column
     joined = code.view(np.dtype((np.void, code.dtype.itemsize * code.shape[1])))[:, 0]
     _, first, number = np.unique(joined, return_index=True, return_inverse=True)
     return number.astype(np.int64), first
@@ -115,7 +115,7 @@ def _log_coincidence(readings: Readings, clusters: Clusters, place: IntArray, io
     follows = place[order[1:]] == place[order[:-1]]
     first, second = order[:-1][follows], order[1:][follows]
     share = _classes_overlap(readings, iou)[clusters.class_id[first], clusters.class_id[second]]
-    return np.bincount(place[first], np.log(share), int(place.max(initial=-1)) + 1)
+    return sums(place[first], np.log(share), int(place.max(initial=-1)) + 1)
 
 
 def _classes_overlap(readings: Readings, iou: float) -> FloatArray:

@@ -14,7 +14,7 @@ Source: Dempster, Laird, Rubin 1977; the estimate is that of a random-effects mo
 
 import numpy as np
 
-from xray_chest_detection.data.consensus.clusters import Clusters
+from xray_chest_detection.data.consensus.clusters import Clusters, sums
 from xray_chest_detection.data.readings import FloatArray, Readings
 
 # What is expected of a reader without boxes to compare, and how many edges that expectation is worth.
@@ -31,18 +31,18 @@ def edge_errors(readings: Readings, clusters: Clusters, probability: FloatArray)
     relative = readings.xyxy / clusters.mean(side)[clusters.label]
     weight = (probability * (clusters.votes.sum(axis=1) > 1))[clusters.label]
     n_readers = len(readings.readers)
-    edges = 4 * np.bincount(readings.reader, weight, n_readers)
+    edges = 4 * sums(readings.reader, weight, n_readers)
     variance = np.full(n_readers, _TYPICAL_SD**2)
     for _ in range(_ROUNDS):
         precision = 1 / variance[readings.reader]
         distance = ((relative - clusters.mean(relative, precision)[clusters.label]) ** 2).sum(axis=1)
         uncertain = 4 / clusters.sum(precision[:, None])[clusters.label, 0]
-        squares = np.bincount(readings.reader, weight * (distance + uncertain), n_readers)
+        squares = sums(readings.reader, weight * (distance + uncertain), n_readers)
         common = (squares.sum() + _PRIOR_EDGES * _TYPICAL_SD**2) / (edges.sum() + _PRIOR_EDGES)
         previous, variance = variance, (squares + _PRIOR_EDGES * common) / (edges + _PRIOR_EDGES)
         if np.allclose(variance, previous, rtol=_TOLERANCE, atol=0):
             break
-    return np.sqrt(variance)
+    return np.asarray(np.sqrt(variance), np.float64)
 
 
 def likely_boxes(readings: Readings, clusters: Clusters, edge_sd: FloatArray) -> FloatArray:
