@@ -140,8 +140,8 @@ def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[
 
 def _find_meta(config: VinBigDataConfig, *, beside: Path) -> Meta | None:
     """The sizes of the originals: the table that is named, else the one with the copies, else that with `train.csv`."""
-    found = [path for folder in (config.resolved_copies(), beside) if (path := folder / META_FILE).is_file()]
-    path = config.train_meta or next(iter(found), None)
+    places = [folder / META_FILE for folder in (config.resolved_copies(), beside)]
+    path = config.train_meta or next((place for place in places if place.is_file()), None)
     return None if path is None else read_train_meta(path)
 
 
