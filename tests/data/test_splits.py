@@ -29,9 +29,9 @@ SHIPPED_SHA256 = "6fe17e10c9464dd42d4c2ae18a4aec6a0c78e1a258afe402dec51352d7cccd
 
 
 def many(count, start=0):
-    """Patients with one to three films, every second one with a finding, classes in turn."""
+    """Patients, named as NIH names them, with one to three films, every second one with a finding, classes in turn."""
     return {
-        f"p{n:04d}": [CLASSES[n // 2 % 3] if n % 2 else None, None, CLASSES[n % 3]][: n % 3 + 1]
+        f"{n:08d}": [CLASSES[n // 2 % 3] if n % 2 else None, None, CLASSES[n % 3]][: n % 3 + 1]
         for n in range(start, start + count)
     }
 
@@ -134,7 +134,9 @@ def test_a_kept_split_of_one_source_holds_in_tables_of_two(make_tables):
 def test_the_official_list_is_for_nih_only(tmp_path, make_tables):
     images, annotations = two_sources(make_tables, many(60), many(60))
     path = tmp_path / "test_list.txt"
-    path.write_text("\n".join(images.loc[(images["source"] == "nih") & (images["patient_id"] < "p0020"), "image_id"]))
+    path.write_text(
+        "\n".join(images.loc[(images["source"] == "nih") & (images["patient_id"] < "00000020"), "image_id"])
+    )
     split = make_split(images, annotations, SplitConfig(official_test_list=path))
     patients = split.drop_duplicates(["source", "patient_id"]).groupby("source")["split"].value_counts()
     assert patients["nih", "test"] == 20
@@ -155,6 +157,36 @@ def test_patients_of_a_kept_split_keep_their_part(make_tables):
     assert len(split) == len(images)
 
 
+def copies(make_tables, groups):
+    """Images of VinBigData: name of the group to its images, and 20 images without copies."""
+    patients = {name: group for group, names in groups.items() for name in names} | {
+        f"x{n}": f"x{n}" for n in range(20)
+    }
+    images, annotations = make_tables({name: [None] for name in patients}, source="vinbigdata")
+    return images.assign(image_id=images["patient_id"], patient_id=images["patient_id"].map(patients)), annotations
+
+
+@pytest.mark.parametrize("part", SPLITS)
+@pytest.mark.parametrize("groups", [{"a": "abc"}, {"b": "bc", "a": "a"}, {"b": "b", "c": "c"}])
+def test_a_group_of_copies_stays_where_it_was_whatever_its_name_is_by_now(make_tables, groups, part):
+    kept = make_split(*copies(make_tables, {"b": "bc"}), SplitConfig())
+    kept.loc[kept["patient_id"] == "b", "split"] = part
+    images, annotations = copies(make_tables, groups)
+    split = make_split(images, annotations, SplitConfig(keep="unused"), kept=kept)
+    assert set(split.loc[split["image_id"].isin(["b", "c"]), "split"]) == {part}
+    assert moved_patients(kept, split) == []
+
+
+def test_copies_that_were_kept_apart_are_one_error(make_tables):
+    kept = make_split(*copies(make_tables, {"b": "b", "c": "c"}), SplitConfig())
+    kept.loc[kept["image_id"].isin(["b", "c"]), "split"] = ["train", "test"]
+    message = (
+        r"old: has 'c' in test and 'b' in train, which are images of one patient .* \(1 such groups\): .* --keep None"
+    )
+    with pytest.raises(DataError, match=message):
+        make_split(*copies(make_tables, {"a": "abc"}), SplitConfig(keep="old"), kept=kept)
+
+
 def test_a_few_new_patients_go_to_training(make_tables):
     kept = make_split(*make_tables(many(100)), SplitConfig())
     split = make_split(*make_tables(many(105)), SplitConfig(keep="unused"), kept=kept)
@@ -172,9 +204,9 @@ def test_patients_of_another_source_are_not_kept(make_tables):
 
 def test_the_official_list_is_the_test_part(tmp_path, make_tables):
     images, annotations = make_tables(many(120))
-    listed = images[images["patient_id"] < "p0030"]["image_id"]
+    listed = images[images["patient_id"] < "00000030"]["image_id"]
     path = tmp_path / "test_list.txt"
-    path.write_text("\n".join(f"{name}.png" for name in listed) + "\nnot_here_000.png\n")
+    path.write_text("\n".join(f"{name}.png" for name in listed) + "\n99999999_000.png\n")
     split = make_split(images, annotations, SplitConfig(official_test_list=path))
     assert sorted(split[split["split"] == "test"]["image_id"]) == sorted(listed)
     val = split[split["split"] == "val"]["patient_id"].nunique()
@@ -182,9 +214,9 @@ def test_the_official_list_is_the_test_part(tmp_path, make_tables):
 
 
 def test_every_boxed_patient_may_stand_on_the_official_list(tmp_path, make_tables):
-    patients = {f"p{n:02d}": ["Mass" if n < 20 else None] for n in range(60)}
+    patients = {f"{n:08d}": ["Mass" if n < 20 else None] for n in range(60)}
     path = tmp_path / "test_list.txt"
-    path.write_text("\n".join(f"p{n:02d}_000.png" for n in range(20)))
+    path.write_text("\n".join(f"{n:08d}_000.png" for n in range(20)))
     counts = split_counts(
         make_split(*make_tables(patients), SplitConfig(official_test_list=path)), make_tables(patients)[1]
     )
@@ -197,10 +229,13 @@ def test_a_wrong_official_list_is_named(tmp_path, make_tables):
     path = tmp_path / "test_list.txt"
     with pytest.raises(DataError, match=r"test_list\.txt: cannot be read .*; give NIH's test_list\.txt"):
         make_split(*tables, SplitConfig(official_test_list=path))
-    path.write_text("p0001_000.png\n")
-    with pytest.raises(DataError, match="patient 'p0001' has images inside and outside the list"):
+    path.write_text("00000001_000.png\n")
+    with pytest.raises(DataError, match="patient '00000001' has images inside and outside the list"):
         make_split(*tables, SplitConfig(official_test_list=path))
-    path.write_text("other.png\n")
+    path.write_text("00000001_000.png\nother.png\n")
+    with pytest.raises(DataError, match=r"test_list\.txt: line 2: 'other\.png' is no NIH image; give NIH's test_list"):
+        make_split(*tables, SplitConfig(official_test_list=path))
+    path.write_text("99999999_000.png\n")
     with pytest.raises(DataError, match="none of the images is in this list"):
         make_split(*tables, SplitConfig(official_test_list=path))
 
@@ -260,6 +295,8 @@ def test_a_split_is_not_replaced_when_patients_would_move(tmp_path):
     check_may_replace(tmp_path, rows(("a", "1", "nih", "test"), ("c", "3", "nih", "train")))
     with pytest.raises(DataError, match=r"1 patients would change their part, first '1' from test to train, .* --keep"):
         check_may_replace(tmp_path, rows(("a", "1", "nih", "train"), ("b", "2", "nih", "train")))
+    with pytest.raises(DataError, match=r"1 patients would change their part, first '0' from test to val"):
+        check_may_replace(tmp_path, rows(("a", "0", "nih", "val"), ("b", "2", "nih", "train")))
 
 
 def test_what_a_split_depends_on(tmp_path, make_tables):

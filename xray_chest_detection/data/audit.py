@@ -19,8 +19,8 @@ from xray_chest_detection.data.leaks import (
     official_leaks,
     patient_leaks,
     pixel_leaks,
-    read_official_list,
 )
+from xray_chest_detection.data.nih_tables import read_official_list
 from xray_chest_detection.data.pictures import Picture, read_pictures
 from xray_chest_detection.errors import DataError
 

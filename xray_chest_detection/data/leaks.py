@@ -4,7 +4,6 @@ Everything is looked at over all given data sets together. One film that stands 
 under the same source and image_id, is no leak as long as it is in the same split everywhere.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,7 @@ import pandas as pd
 
 from xray_chest_detection.data.checks import Check
 from xray_chest_detection.data.duplicates import Pair
-from xray_chest_detection.errors import DataError
 
-_NIH_IMAGE = re.compile(r"\d{8}_\d{3}(\.png)?")
 _SPLIT_AGAIN = "a model would be tested on {} it has seen; make one split for all of them with data_prep.split"
 _PATIENTS_ADVICE = _SPLIT_AGAIN.format("people")
 _FILMS_ADVICE = f"{_SPLIT_AGAIN.format('films')}, or leave out one of the copies"
@@ -117,25 +114,6 @@ def official_leaks(places: Iterable[Place], official: Collection[str]) -> Check:
         if place.split != "test" and Path(place.name).stem in official
     ]
     return Check("film of NIH's official test list in train or val", "error", inside, _OFFICIAL_ADVICE)
-
-
-def read_official_list(path: Path) -> frozenset[str]:
-    """The names on NIH's `test_list.txt`, without suffix.
-
-    Raises:
-        DataError: It cannot be read, is empty, or a line is no name of an NIH image.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); give NIH's test_list.txt") from None
-    names = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
-    for number, name in names.items():
-        if not _NIH_IMAGE.fullmatch(name):
-            raise DataError(f"{path}: line {number}: '{name[:60]}' is no NIH image; give NIH's test_list.txt")
-    if not names:
-        raise DataError(f"{path}: the list is empty; give NIH's test_list.txt")
-    return frozenset(name.removesuffix(".png") for name in names.values())
 
 
 def _part(split: str, names: Sequence[str], indexes: Mapping[str, pd.DataFrame]) -> str:

@@ -4,6 +4,7 @@ Source: `BBox_List_2017.csv` and `Data_Entry_2017*.csv` of the NIH Clinical Cent
 "ChestX-ray8". Boxes are x, y, width, height in pixels of the 1024x1024 PNG.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,7 @@ _ENTRY_COLUMNS = {
     "view": ("view position", "view"),
 }
 _BOX_HEADER = (("image index", "image id", "image"), ("finding label", "finding labels"))
+_IMAGE_FILE = re.compile(r"\d{8}_\d{3}(\.png)?")
 _EDGES = ["x_min", "y_min", "x_max", "y_max"]
 
 
@@ -112,6 +114,25 @@ def read_entries(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     require(~contradicted, table, "the image stands in the table twice with different values", path=path)
     counts = {"entries_read": len(entries), "repeated_entries_left_out": int(repeated.sum())}
     return entries[~repeated].reset_index(drop=True), counts
+
+
+def read_official_list(path: Path) -> frozenset[str]:
+    """The names on NIH's `test_list.txt`, without suffix.
+
+    Raises:
+        DataError: It cannot be read, is empty, or a line is no name of an NIH image.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); give NIH's test_list.txt") from None
+    names = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
+    for number, name in names.items():
+        if not _IMAGE_FILE.fullmatch(name):
+            raise DataError(f"{path}: line {number}: '{name[:60]}' is no NIH image; give NIH's test_list.txt")
+    if not names:
+        raise DataError(f"{path}: the list is empty; give NIH's test_list.txt")
+    return frozenset(name.removesuffix(".png") for name in names.values())
 
 
 def _clip_and_clean(annotations: pd.DataFrame, xyxy: boxes.FloatArray) -> tuple[pd.DataFrame, dict[str, int]]:

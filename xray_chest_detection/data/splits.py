@@ -12,6 +12,7 @@ from xray_chest_detection.config.data import SPLITS, SplitConfig
 from xray_chest_detection.core.files import atomic_path, sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, hash_inputs, read_manifest
 from xray_chest_detection.data.nih import SOURCE as NIH
+from xray_chest_detection.data.nih_tables import read_official_list
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE
 from xray_chest_detection.errors import DataError
 
@@ -34,14 +35,15 @@ def make_split(
         images: Image table of one or more sources.
         annotations: Annotation table of the same images.
         config: Shares, seed and, if used, the official test list.
-        kept: An existing split whose patients keep their part. The others are drawn with the same shares; fewer than
-            10 others of a source it holds go to training.
+        kept: An existing split in which patients are known by their name or by any of their images, and keep their
+            part. The others are drawn with the same shares; fewer than 10 others of a source it holds go to training.
 
     Returns:
         Columns image_id, patient_id, source, split; sorted by image_id.
 
     Raises:
-        DataError: A source has too few patients for three splits, or the official list is wrong.
+        DataError: A source has too few patients for three splits, the official list is wrong, or the kept split has
+            images of one patient in several parts.
     """
     sources = sorted(images["source"].unique())
     if not sources:
@@ -94,11 +96,18 @@ def shared_patients(split: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
 
 
 def moved_patients(old: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Patients whose part differs between two splits: patient_id, old part, new part; not those in one only."""
-    before, after = (table.drop_duplicates(["source", "patient_id"]) for table in (old, new))
-    both = before.merge(after, on=["source", "patient_id"], suffixes=("_old", "_new"))
-    moved = both[both["split_old"] != both["split_new"]].sort_values("patient_id")
-    return [tuple(row) for row in moved[["patient_id", "split_old", "split_new"]].itertuples(index=False)]
+    """Patients whose part differs between two splits: patient_id of the new one, old part, new part.
+
+    A patient is known by name or by any image; those in one split only are left out.
+    """
+    after = new.rename(columns={"split": "split_new"})
+    pairs = pd.concat(
+        after.merge(old[["source", column, "split"]].drop_duplicates(), on=["source", column])
+        for column in ("patient_id", "image_id")
+    )
+    moved = pairs[pairs["split"] != pairs["split_new"]].drop_duplicates(["source", "patient_id"])
+    columns = moved.sort_values("patient_id")[["patient_id", "split", "split_new"]]
+    return [tuple(row) for row in columns.itertuples(index=False)]
 
 
 def check_may_replace(folder: Path, new: pd.DataFrame) -> None:
@@ -205,9 +214,29 @@ def _patient_classes(images: pd.DataFrame, annotations: pd.DataFrame) -> pd.Data
     return classes.reindex(free.index, fill_value=0).gt(0).assign(no_box=free).astype(int).sort_index()
 
 
-def _kept_parts(kept: pd.DataFrame, source: str) -> dict[Hashable, str]:
-    rows = kept[kept["source"] == source]
-    return dict(zip(rows["patient_id"], rows["split"], strict=True))
+def _kept_parts(images: pd.DataFrame, kept: pd.DataFrame, config: SplitConfig) -> dict[Hashable, str]:
+    """The part of every patient of one source of whom a kept split has an image, or the name.
+
+    Images count as well, because groups of copies have the name of their first image, which may change when more
+    images are chosen.
+    """
+    rows = kept[kept["source"].isin(images["source"])]
+    found = pd.concat(
+        images[["image_id", "patient_id"]].merge(rows[[column, "split"]].drop_duplicates(), on=column)
+        for column in ("image_id", "patient_id")
+    )
+    of_patient = found.drop_duplicates(["patient_id", "split"])
+    torn = sorted(set(of_patient.loc[of_patient["patient_id"].duplicated(), "patient_id"]))
+    if torn:
+        first = found[found["patient_id"] == torn[0]].drop_duplicates("split").sort_values("split")
+        places = zip(first["image_id"], first["split"], strict=True)
+        named = " and ".join(f"'{name}' in {part}" for name, part in places)
+        raise DataError(
+            f"{config.keep}: has {named}, which are images of one patient or copies of each other by now "
+            f"({len(torn)} such groups): a model would be tested on what it has seen; choose the images as they were "
+            "chosen for that split, or pass --keep None and train all models again"
+        )
+    return dict(zip(of_patient["patient_id"], of_patient["split"], strict=True))
 
 
 def _split_source(
@@ -215,7 +244,7 @@ def _split_source(
 ) -> pd.DataFrame:
     source = images["source"].iloc[0]
     official = config.official_test_list if source == NIH else None
-    fixed = _official_parts(images, official) if kept is None else _kept_parts(kept, source)
+    fixed = _official_parts(images, official) if kept is None else _kept_parts(images, kept, config)
     patients = _patient_classes(images, annotations[annotations["image_id"].isin(images["image_id"])])
     new = patients[~patients.index.isin(list(fixed))]
     few = len(new) < MIN_PATIENTS
@@ -251,11 +280,7 @@ def _draw(patients: pd.DataFrame, share: float, *, seed: int) -> list[str]:
 def _official_parts(images: pd.DataFrame, path: Path | None) -> dict[Hashable, str]:
     if path is None:
         return {}
-    try:
-        listed = {Path(line.strip()).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); give NIH's test_list.txt") from None
-    inside = images["image_id"].isin(listed)
+    inside = images["image_id"].isin(read_official_list(path))
     patients = set(images.loc[inside, "patient_id"])
     split_up = images[~inside & images["patient_id"].isin(patients)]
     if len(split_up):
