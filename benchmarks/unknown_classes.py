@@ -1,9 +1,14 @@
-"""What masking unknown classes is worth: `python -m benchmarks.unknown_classes OUT [--patients 400 --epochs 10 ...]`.
+"""What masking unknown classes is worth: `python -m benchmarks.unknown_classes OUT [--patients 400 --epochs 20 ...]`.
 
-Draws synthetic films, whose findings are all known, and lets one half of the training and validation patients come from
-a source that never labelled some classes: their boxes of these classes are removed. The same network is trained from
-the same weights with the same random choices, with and without the mask, and measured on the test split, which keeps
-all its boxes. With `--full` also on the films as drawn: the most that any treatment of the missing labels can reach.
+Draws synthetic films, whose findings are all known, and removes the boxes of some classes from half of the training and
+validation patients. The same network is trained from the same weights with the same random choices
+
+- with these films taken as they are,
+- with the mask where the source did not label the classes: on all films of these patients (`not_labelled`),
+- with the mask where a finding is known but has no box: only on the films that lost one (`not_located`),
+
+and measured on the test split, which keeps all its boxes. With `--full` it is also trained on the films as drawn: the
+most that any treatment of the missing labels can reach.
 """
 
 import argparse
@@ -19,10 +24,12 @@ import pandas as pd
 from xray_chest_detection.cli.progress import table
 from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.data.side_files import UNKNOWN_COLUMNS, UNKNOWN_FILE
+from xray_chest_detection.data.side_files import REASONS, UNKNOWN_COLUMNS, UNKNOWN_FILE, Reason
 from xray_chest_detection.data.yolo import read_classes, read_index
 from xray_chest_detection.detect.evaluate import evaluate
+from xray_chest_detection.detect.runs import open_run
 from xray_chest_detection.detect.train import train
 from xray_chest_detection.detect.weights import resolve_weights
 
@@ -48,22 +55,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder for everything; what is complete in it is used again")
     parser.add_argument("--patients", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--share", type=float, default=0.5, help="share of patients without labels of some classes")
     parser.add_argument("--full", action="store_true", help="also train with all labels")
     options = parser.parse_args(argv)
     full = draw(options.out, patients=options.patients)
-    partly = options.out / "partly"
-    if not partly.is_dir():
-        hide(full, partly, share=options.share)
-    variants = {"mask off": (partly, False), "mask on": (partly, True)}
+    data = {reason: options.out / reason for reason in REASONS}
+    for reason, folder in data.items():
+        if not folder.is_dir():
+            hide(full, folder, share=options.share, reason=reason)
+    variants = {"no mask": {"data": str(data["not_labelled"]), "mask_unknown": False}}
+    variants |= {reason: {"data": str(folder)} for reason, folder in data.items()}
     if options.full:
-        variants["all labels"] = (full, True)
+        variants["all labels"] = {"data": str(full)}
     rows = []
     for seed in options.seeds:
-        for name, (data, mask) in variants.items():
-            config = {"name": f"{name.replace(' ', '-')}-{seed}", "data": str(data), "mask_unknown": mask, "seed": seed}
+        for name, changes in variants.items():
+            config = changes | {"name": f"{name.replace(' ', '_')}-{seed}", "seed": seed}
             rows.append({"variant": name, "seed": seed} | measure(config, options.out, epochs=options.epochs))
             print(table(rows), flush=True)
     means = pd.DataFrame(rows).drop(columns="seed").groupby("variant", sort=False).mean().round(3).reset_index()
@@ -89,8 +98,8 @@ def draw(out: Path, *, patients: int) -> Path:
     return full
 
 
-def hide(full: Path, out: Path, *, share: float, seed: int = 0) -> None:
-    """Copy a data set and take the boxes of `HIDDEN` from a share of its training and validation patients."""
+def hide(full: Path, out: Path, *, share: float, reason: Reason, seed: int = 0) -> None:
+    """Copy a data set, take the boxes of `HIDDEN` from a share of its training and validation patients, and say so."""
     shutil.copytree(full, out)
     classes, index = read_classes(out), read_index(out)
     hidden = {classes.index(name) for name in HIDDEN}
@@ -101,7 +110,9 @@ def hide(full: Path, out: Path, *, share: float, seed: int = 0) -> None:
         labels = out / "labels" / film["split"] / f"{film['image_id']}.txt"
         lines = labels.read_text(encoding="utf-8").splitlines(keepends=True)
         labels.write_text("".join(line for line in lines if int(line.split()[0]) not in hidden), encoding="utf-8")
-        rows += [(film["file"], name, "not_labelled") for name in HIDDEN]
+        lost = hidden & {int(line.split()[0]) for line in lines}
+        unknown = hidden if reason == "not_labelled" else lost
+        rows += [(film["file"], classes[class_id], reason) for class_id in sorted(unknown)]
     pd.DataFrame(rows, columns=UNKNOWN_COLUMNS).to_csv(out / UNKNOWN_FILE, index=False)
 
 
@@ -109,7 +120,9 @@ def measure(changes: dict[str, object], out: Path, *, epochs: int) -> dict[str, 
     """Train one variant; AP50 of every class on the test split, and its mean over the hidden and the other classes."""
     weights = str(resolve_weights("yolov8n.pt"))
     values = RECIPE | {"weights": weights, "runs": str(out / "runs"), "epochs": epochs, "patience": epochs} | changes
-    run = train(validate(DetectConfig, values, place="benchmark"))
+    config = validate(DetectConfig, values, place="benchmark")
+    finished = (config.runs / config.name / FILE_NAME).is_file()
+    run = open_run(config.runs / config.name) if finished else train(config)
     found = evaluate(run, thresholds=Thresholds(conf=0.25, iou=0.5), resamples=0)
     precision = {row.name: row.ap50 or 0.0 for row in found.per_class}
     hidden = [precision[name] for name in HIDDEN]

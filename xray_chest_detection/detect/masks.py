@@ -102,9 +102,8 @@ class _Terms:
         unknown = None
         if regions is not None and regions.shape[1]:
             height, width = self._batch["img"].shape[-2:]
-            unknown = unknown_at(
-                anchors_px.float() / anchors_px.new_tensor([width, height]).float(), regions.to(targets.device)
-            )
+            points = anchors_px.float() / torch.tensor([width, height], device=anchors_px.device)
+            unknown = unknown_at(points, regions.to(targets.device))
         if weights is not None:
             image = self._batch["batch_idx"].to(targets.device)
             self._weights = anchor_weights(weights.to(targets.device), image, foreground, box_index)

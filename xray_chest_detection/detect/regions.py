@@ -76,7 +76,8 @@ def _steps(transform: Any) -> Iterator[Any]:  # noqa: ANN401 -- steps of ultraly
             yield from _steps(step)
         return
     yield transform
-    yield from _steps(transform.pre_transform) if getattr(transform, "pre_transform", None) is not None else ()
+    if getattr(transform, "pre_transform", None) is not None:
+        yield from _steps(transform.pre_transform)
 
 
 def _tiled(sample: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
