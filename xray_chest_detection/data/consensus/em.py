@@ -7,7 +7,7 @@ of findings that one reader split were put together (`halves`). Then, for reader
     l[c]     true findings per such image
     s[r,c]   sensitivity: chance that r draws a true finding
     w[r,c]   chance that r calls it c if he draws it; else he calls it d with chance q[c,d], the same for all readers
-    f[r,c]   boxes per image with findings that r draws where nothing is; f[r,c] g on images without
+    f[r,c]   boxes per image with findings that r draws where nothing is; g f[r,c], g <= 1, on images without
 
 True findings and boxes of nothing are Poisson processes, and readers err independently of each other. On an image with
 findings, clusters of class c that V of its readers drew come up at the rates
@@ -32,9 +32,9 @@ The E step gives every hypothesis its probability, the M step moves the paramete
 is what readers with few boxes and classes with few findings live on. No round lowers the posterior density. Last, the
 readers' errors of location are estimated, and a box is the mean weighted by their precision (`location`).
 
-With one reader per image nothing contradicts him: his probabilities are those of the priors. A reader whose images are
-chosen to be normal looks as if he missed much, because the share of images with findings is taken to be the same for
-all; to compare readers, estimate on the images that somebody drew on.
+With one reader per image nothing contradicts him: nothing is estimated, and every box is as likely as the priors say.
+A reader whose images are chosen to be normal looks as if he missed much, because the share of images with findings is
+taken to be the same for all; to compare readers, estimate on the images that somebody drew on.
 
 Source: Dawid and Skene 1979, "Maximum likelihood estimation of observer error-rates using the EM algorithm", Applied
 Statistics 28, here with an unknown number of findings instead of one answer per item.
@@ -131,7 +131,8 @@ def _fit(readings: Readings, clusters: Clusters, iou: float) -> _Fit:
     while not converged and len(history) < MAX_ROUNDS:
         expected = expect(data, parameters)
         history.append(expected.log_likelihood + log_prior(data, parameters))
-        converged = len(history) > 1 and history[-1] - history[-2] <= TOLERANCE * abs(history[-1])
+        gained = history[-1] - history[-2] if len(history) > 1 else np.inf
+        converged = not data.comparable or gained <= TOLERANCE * abs(history[-1])
         if not converged:
             parameters = maximise(data, parameters, expected)
     expected = expect(data, parameters, bounded=True)

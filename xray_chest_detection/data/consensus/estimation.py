@@ -13,9 +13,10 @@ from xray_chest_detection.data.readings import BoolArray, FloatArray, IntArray, 
 _SENSITIVITY, _RIGHT_NAME, _FALSE_SHARE = 0.7, 0.95, 0.3
 # Standard deviations of the effects overall, of class, reader and cell, on the scales of logit and logarithm. Classes
 # differ less than readers: three readers' boxes of a rare class hardly tell the one from the other.
-_SD_DRAWN, _SD_NAMED, _SD_FALSE = (1.0, 0.3, 1.0, 0.15), (1.0, 1.0, 1.0, 0.5), (1.0, 0.3, 1.0, 0.15)
+_SD_DRAWN, _SD_NAMED, _SD_FALSE = (0.5, 0.3, 0.7, 0.15), (1.0, 1.0, 1.0, 0.5), (0.5, 0.3, 0.7, 0.15)
 # What the priors of the other parameters are worth: findings of each class, images, boxes of nothing.
 _PRIOR_FINDINGS, _PRIOR_IMAGES, _PRIOR_CALM = 0.5, 1.0, 1.0
+_NEARLY_ALL = 1 - 1e-6
 _LARGEST_LOG_ODDS = 700.0  # exp of more overflows
 
 
@@ -36,6 +37,7 @@ class Data:
         readers: `(S, R)` 1 or 0, the distinct sets of readers of one image.
         reader_set: `(I,)` which set read an image.
         typical_rate: `(C,)` boxes per image and reader.
+        comparable: Whether any image was read by more than one reader.
     """
 
     table: Hypotheses
@@ -50,6 +52,7 @@ class Data:
     readers: FloatArray
     reader_set: IntArray
     typical_rate: FloatArray
+    comparable: bool
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,7 +87,7 @@ class Parameters:
         drawn: Chance that a reader draws a true finding.
         named: Chance that he calls it by its class.
         false: Boxes of nothing per image with findings.
-        calm: The same on images without findings, as a share of that.
+        calm: The same on images without findings, as a share of that, at most 1: nobody invents more on normal images.
         affected: Share of images with findings.
         prevalence: `(C,)` true findings per image with findings.
         wrong_name: `(C, C)` chances of the wrong names of a class, by row.
@@ -165,20 +168,22 @@ def data_of(readings: Readings, clusters: Clusters, table: Hypotheses) -> Data:
         readers=readings.read[first].astype(np.float64),
         reader_set=reader_set,
         typical_rate=(boxes_drawn + 0.5) / max(int(readings.read.sum()), 1),
+        comparable=bool((readings.n_readers > 1).any()),
     )
 
 
 def start(data: Data) -> Parameters:
-    """The means of the priors."""
+    """The means of the priors; readers who cannot be compared are taken to have read images with findings only."""
     n_readers, n_classes = data.shape
+    affected = 0.5 if data.comparable else _NEARLY_ALL
     ones = np.ones(n_classes)
     return Parameters(
         drawn=no_effects("logit", ones * _logit(_SENSITIVITY), n_readers, sd=_SD_DRAWN),
         named=no_effects("logit", ones * _logit(_RIGHT_NAME), n_readers, sd=_SD_NAMED),
         false=no_effects("log", np.log(_FALSE_SHARE * data.typical_rate), n_readers, sd=_SD_FALSE),
         calm=1.0,
-        affected=0.5,
-        prevalence=_prior_prevalence(data),
+        affected=affected,
+        prevalence=data.typical_rate / affected,
         wrong_name=_other_classes(data) / max(n_classes - 1, 1),
     )
 
@@ -212,7 +217,7 @@ def expect(data: Data, parameters: Parameters, *, bounded: bool = False) -> Expe
 
 
 def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Parameters:
-    """The M step: nobody's posterior density falls, the closed forms reach their mode at once."""
+    """The M step; what has no closed form takes one step towards its mode."""
     table, n_patterns, n_images = data.table, data.table.n_patterns, len(data.reader_set)
     separate, affected = expected.separate(data), expected.affected[data.image]
     clusters = sums(table.pattern, separate, n_patterns)
@@ -224,7 +229,7 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
     weight = findings[table.row]
     hits = data.per_cell(data.drawn[data.voted], weight[data.voted])
     tries = data.per_cell(data.drawn, weight) + data.readers.T @ unseen
-    names = sums(data.named, weight[data.voted], hits.size * data.shape[1]).reshape(*data.shape, -1)
+    names = sums(data.named, weight[data.voted], hits.size * data.shape[1]).reshape(*data.shape, data.shape[1])
     exposure = (images + parameters.calm * calm_images) @ data.readers
     false_effects = parameters.false.improved(
         data.per_cell(data.false, false[data.false_row]), np.broadcast_to(exposure[:, None], data.shape)
@@ -236,7 +241,7 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
         drawn=parameters.drawn.improved(hits, tries),
         named=parameters.named.improved(np.diagonal(names, axis1=1, axis2=2), hits),
         false=false_effects,
-        calm=float((calm_false @ data.voters + _PRIOR_CALM) / (calm_expected + _PRIOR_CALM)),
+        calm=min(float((calm_false @ data.voters + _PRIOR_CALM) / (calm_expected + _PRIOR_CALM)), 1.0),
         affected=float((images.sum() + _PRIOR_IMAGES) / (n_images + 2 * _PRIOR_IMAGES)),
         prevalence=(found + _PRIOR_FINDINGS) / (images.sum() + _PRIOR_FINDINGS / _prior_prevalence(data)),
         wrong_name=wrong / np.maximum(wrong.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny),
