@@ -162,6 +162,35 @@ def test_ddp_processes_can_build_the_trainer(dataset, tmp_path, make_config, mon
     assert "images/train/film_002.png" not in child.side.unknown
 
 
+def test_validation_leaves_out_marks_of_unknown_classes(tmp_path, dataset, make_config) -> None:
+    """Two images, each with a mark of a disc and of a bar, nothing drawn on either; bars are unknown on the first."""
+    from ultralytics.cfg import get_cfg
+
+    from xray_chest_detection.detect.trainer import XrayValidator
+
+    validator = XrayValidator(save_dir=tmp_path, args=get_cfg(overrides={"plots": False}))
+    validator.seen, validator.is_custom_json, validator.build_gdict, validator.device = 0, False, False, "cpu"
+    validator.metrics.names = {0: "Disc", 1: "Bar"}
+    marks = {
+        "bboxes": torch.rand(2, 4),
+        "conf": torch.tensor([0.9, 0.8]),
+        "cls": torch.tensor([0.0, 1]),
+        "extra": torch.zeros(2, 0),
+    }
+    batch = {
+        "img": torch.zeros(2, 3, 32, 32),
+        "batch_idx": torch.zeros(0),
+        "cls": torch.zeros(0, 1),
+        "bboxes": torch.zeros(0, 4),
+        **{key: [None, None] for key in ("ori_shape", "ratio_pad", "im_file")},
+    }
+    batch["im_file"] = ["0.png", "1.png"]
+    regions = torch.zeros(2, 1, 8)
+    regions[0, 0, 7] = 1
+    validator.update_metrics([dict(marks), dict(marks)], batch | {"unknown": regions})
+    assert [values.tolist() for values in validator.metrics.stats["pred_cls"]] == [[0], [0, 1]]
+
+
 def test_unwanted_integrations_are_off() -> None:
     from ultralytics.utils import SETTINGS
 

@@ -1,24 +1,26 @@
 """The ultralytics trainer with what this project adds.
 
-Bfloat16 on a CPU, a loss that knows what is unknown, and checkpoints that are never half-written.
+Bfloat16 on a CPU, a loss and a validation that know what is unknown, and checkpoints that are never half-written.
 """
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from ultralytics.engine import trainer as engine
-from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.utils import SETTINGS, dist
 from ultralytics.utils.torch_utils import unwrap_model
 
 from xray_chest_detection.core.files import atomic_path, write_bytes
 from xray_chest_detection.detect.dataset import reading_like_the_demo
 from xray_chest_detection.detect.masks import weigh_criterion
+from xray_chest_detection.detect.regions import UNKNOWN
 from xray_chest_detection.detect.runs import CONFIG_FILE, open_run
 from xray_chest_detection.detect.side_labels import SideLabels, read_side_labels
 
@@ -59,6 +61,11 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
         with reading_like_the_demo(self.side):
             return super().build_dataset(img_path, mode, batch)
 
+    def get_validator(self) -> "XrayValidator":
+        """The validation that chooses the best checkpoint."""
+        options = {"save_dir": self.save_dir, "args": copy(self.args), "_callbacks": self.callbacks}
+        return XrayValidator(self.test_loader, **options)
+
     @cached_property
     def side(self) -> SideLabels | None:
         """Unknown classes and weights of boxes that this run uses."""
@@ -93,6 +100,17 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
             super().final_eval()
         finally:
             engine.strip_optimizer = strip
+
+
+class XrayValidator(DetectionValidator):  # type: ignore[misc]
+    """A `DetectionValidator` to which a mark of a class that is unknown on an image is neither right nor wrong."""
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Count a batch's marks without those of unknown classes; `preds` itself stays whole, for the plots."""
+        if UNKNOWN in batch:
+            unknown = batch[UNKNOWN][..., 6:].bool().any(1)  # validation looks at one whole film at a time
+            preds = [_select(marks, ~row[marks["cls"].long()]) for marks, row in zip(preds, unknown, strict=True)]
+        super().update_metrics(preds, batch)
 
 
 def switch_off_integrations() -> None:
@@ -153,6 +171,10 @@ def _use_bf16(trainer: XrayTrainer) -> None:
             return _to_float32(predict(*arguments, **options))
 
     trainer.model.predict = predict_in_bf16
+
+
+def _select(marks: dict[str, torch.Tensor], rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {name: values[rows] for name, values in marks.items()}
 
 
 def _to_float32(value: Any) -> Any:  # noqa: ANN401 -- nested lists and dicts of tensors
