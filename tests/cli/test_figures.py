@@ -43,6 +43,18 @@ def test_tables_are_drawn_without_torch():
         (["run", "--csv", "x.csv"], 2, "error: give a run folder, or tables of boxes with --tables or --csv, and not"),
         (["--csv", "x.csv"], 2, "error: --out: give a folder for the figures of the tables"),
         (["--csv", "x.csv", "--out", "f"], 1, "error: x.csv: no such file; see datasets/README.md on what to download"),
+        (
+            ["--csv", "x.csv", "--out", "f", "--split", "test"],
+            2,
+            "error: --split: only a run has it; leave it out with",
+        ),
+        (["--csv", "x.csv", "--out", "f", "--films", "6"], 2, "error: --films: only a run has it; leave it out with"),
+        (
+            ["--tables", "x", "--out", "f", "--device", "cpu"],
+            2,
+            "error: --device: only a run has it; leave it out with",
+        ),
+        (["--tables", "x", "--out", "f", "--checkpoints", "c"], 2, "error: --checkpoints: only a run has it; leave it"),
         (["--tables", "x", "--out", "f"], 1, "error: x/images.csv: no such table; run the data_prep step that writes"),
     ],
 )

@@ -11,6 +11,8 @@ import tyro
 from xray_chest_detection.cli.progress import bar
 from xray_chest_detection.errors import UsageError
 
+_OF_A_RUN = ("split", "checkpoints", "films", "device")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,9 +27,9 @@ class Options:
         csv: Raw tables, plain or gzipped, which need no image: BBox_List_2017.csv and Data_Entry_2017*.csv (NIH),
             train.csv and train_meta.csv (VinBigData).
         out: Folder of the figures; `figures` in the run folder when not given. Tables need it.
-        split: The split the results of a run are drawn for.
+        split: The split the results of a run are drawn for; `test` when not given.
         checkpoints: Folder with deployed models; their answers are drawn beside the true boxes of a run.
-        films: Number of films in the panels of a run.
+        films: Number of films in the panels of a run; 6 when not given.
         device: Torch device, if a forward pass is needed.
     """
 
@@ -35,9 +37,9 @@ class Options:
     tables: tuple[Path, ...] = ()
     csv: tuple[Path, ...] = ()
     out: Path | None = None
-    split: Literal["test", "val", "train"] = "test"
+    split: Literal["test", "val", "train"] | None = None
     checkpoints: Path | None = None
-    films: int = 6
+    films: int | None = None
     device: str | None = None
 
 
@@ -45,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
     """Draw the figures and print their names.
 
     Raises:
-        UsageError: Neither a run nor tables are given, or both, or tables without a folder for the figures.
+        UsageError: Neither a run nor tables are given, or both, or tables without a folder for the figures or with an
+            option of a run.
     """
     options = tyro.cli(Options, args=list(argv), prog="xray figures")
     of_tables = bool(options.tables or options.csv)
@@ -63,6 +66,9 @@ def _draw_tables(options: Options) -> list[Path]:
     from xray_chest_detection.data.box_sources import read_sources
     from xray_chest_detection.report.data_figures import draw_sources
 
+    given = [name for name in _OF_A_RUN if getattr(options, name) is not None]
+    if given:
+        raise UsageError(f"--{given[0]}: only a run has it; leave it out with --tables and --csv")
     if options.out is None:
         raise UsageError("--out: give a folder for the figures of the tables")
     return draw_sources(read_sources(options.tables, options.csv), options.out)
@@ -86,12 +92,13 @@ def _draw_run(folder: Path, options: Options) -> list[Path]:
     epochs = epoch_rows(run.folder / "results.csv")
     if epochs:
         written.append(draw_training(epochs, out / "training.png", title=run.folder.name))
-    progress = partial(bar, title=options.split)
-    evaluation = evaluate(run, options.split, resamples=0, device=options.device, progress=progress)
+    split = options.split or "test"
+    progress = partial(bar, title=split)
+    evaluation = evaluate(run, split, resamples=0, device=options.device, progress=progress)
     written += draw_evaluation(evaluation, out)
     if registry is not None:
-        split = evaluation.evidence.split
-        images = spread_images(split, max(1, options.films))
-        path = out / f"panels-{options.split}.png"
-        written.append(draw_panels(split, registry, path, images=images, progress=partial(bar, title="panels")))
+        evidence = evaluation.evidence.split
+        images = spread_images(evidence, max(1, 6 if options.films is None else options.films))
+        path = out / f"panels-{split}.png"
+        written.append(draw_panels(evidence, registry, path, images=images, progress=partial(bar, title="panels")))
     return written
