@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         step="data_prep.build_yolo",
         config=config.model_dump(mode="json"),
         inputs=hash_inputs(*tables, config.split / SPLIT_FILE, config.scheme) | {"images": stamp_of_images(view)},
-        counts=view.counts(),
+        counts=view.counts() | {"equal_boxes_merged": view.merged},
         seed=config.seed,
         versions=versions_of("pandas", "pillow"),
     )
@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         outputs = hash_inputs(*product_files(config.out))
         write_manifest(config.out, plan.model_copy(update={"outputs": outputs}))
         print(f"wrote {config.out}")
+    if view.merged:
+        print(f"{view.merged} boxes were merged with an equal one of the same class and image")
     print(table([{"split": name, **view.counts()[name]} for name in SPLITS]))
 
 

@@ -17,13 +17,13 @@ from xray_chest_detection.core import boxes
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.data import yolo
 from xray_chest_detection.data.image_files import read_size_px
+from xray_chest_detection.data.label_files import label_lines
 from xray_chest_detection.data.nih import read_nih
 from xray_chest_detection.data.side_files import read_label_weights, read_unknown
 from xray_chest_detection.data.splits import make_split
 from xray_chest_detection.data.views import make_view
 from xray_chest_detection.data.yolo import (
     is_complete,
-    label_lines,
     product_files,
     read_classes,
     read_index,
@@ -213,6 +213,51 @@ def test_side_files_name_files_and_lines_as_they_were_written(small, united, con
     assert read_label_weights(out) == {}
 
 
+@pytest.fixture
+def with_equal_boxes(make_tables):
+    """A film with five boxes: of its two equal Masses one is rounded away, and a Nodule has the place of the first."""
+    images, annotations = make_tables({"1": ["Mass"], "2": ["Effusion"]})
+    box = annotations.iloc[0]
+    rows = [
+        box.to_dict() | {"class_name": "Nodule", "agreement": 0.25, "x_min": 300.0, "x_max": 400.0},
+        box.to_dict() | {"agreement": 0.5},
+        box.to_dict() | {"agreement": 0.75, "y_min": box["y_min"] + 1e-4},
+        box.to_dict() | {"class_name": "Effusion", "agreement": 0.125},
+        box.to_dict() | {"class_name": "Nodule", "agreement": 0.25},
+    ]
+    others = annotations.iloc[1:].assign(agreement=1.0)
+    return images, pd.concat([pd.DataFrame(rows), others], ignore_index=True).astype({"n_readers": float})
+
+
+def test_equal_boxes_of_one_class_become_one_with_the_largest_weight(with_equal_boxes, united, nih8, config):
+    images, annotations = with_equal_boxes
+    merged = {}
+    for name, scheme, kind in (("7", united, "multi"), ("8", nih8, "multi"), ("1", united, "binary")):
+        view = make_view(images, annotations, split_all(images), scheme, config(kind=kind, weights="agreement"))
+        weights = view.labels.loc[view.labels["image_id"] == "1_000", "weight"].tolist()
+        merged[name] = view.merged, weights
+        assert view.counts()["train"]["boxes"] == len(view.labels) == 6 - view.merged
+    assert merged == {"7": (2, [0.25, 0.75, 0.125]), "8": (1, [0.25, 0.75, 0.125, 0.25]), "1": (3, [0.25, 0.75])}
+
+
+@pytest.mark.slow
+def test_ultralytics_keeps_every_line_in_its_place(with_equal_boxes, united, config, tmp_path, film):
+    verify_image_label = pytest.importorskip("ultralytics.data.utils", reason="not installed").verify_image_label
+    images, annotations = with_equal_boxes
+    film(tmp_path / "film.png", 0, (64, 64))
+    view = make_view(
+        images.assign(path=str(tmp_path / "film.png")), annotations, split_all(images), united, config(kind="binary")
+    )
+    write_yolo(view, tmp_path / "set", longest_side_px=None)
+    image, label = (tmp_path / "set" / name / "train" / "1_000" for name in ("images", "labels"))
+    files = (str(image.with_suffix(".png")), str(label.with_suffix(".txt")))
+    _, rows, *_, message = verify_image_label((*files, "", False, 1, 0, 0, False))
+    written = [[float(part) for part in line.split()] for line in lines_of(tmp_path / "set", "1_000")]
+    assert message == ""
+    assert rows.tolist() == np.array(written, np.float32).tolist()
+    assert rows[0, 1] > rows[1, 1]  # sorted lines would be the other way round
+
+
 def test_the_stamp_changes_with_a_film_replaced_in_its_place(view):
     before = stamp_of_images(view)
     assert stamp_of_images(view) == before
@@ -266,7 +311,8 @@ def test_label_lines_come_back_within_rounding(shares, width, height):
     xyxy = np.array([(x * (1 - w), y * (1 - h), x * (1 - w) + w, y * (1 - h) + h) for x, y, w, h in shares])
     xyxy = xyxy.reshape(-1, 4) * [width, height, width, height]
     labels = pd.DataFrame(xyxy, columns=["x_min", "y_min", "x_max", "y_max"]).assign(class_id=range(len(xyxy)))
-    lines = label_lines(labels, width, height).splitlines()
+    lines = label_lines(labels, width, height)
+    assert label_lines(labels, np.full(len(labels), width), np.full(len(labels), height)) == lines
     values = np.array([[float(part) for part in line.split()] for line in lines]).reshape(-1, 5)
     assert values[:, 0].tolist() == list(range(len(xyxy)))
     assert ((values[:, 1:] >= 0) & (values[:, 1:] <= 1)).all()

@@ -58,13 +58,15 @@ def clip(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
     return np.clip(xyxy, 0, np.array([width_px, height_px, width_px, height_px]))
 
 
-def to_cxcywhn(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:
+def to_cxcywhn(xyxy: FloatArray, width_px: float | FloatArray, height_px: float | FloatArray) -> FloatArray:
     """Boxes `(N, 4)` as centre x, centre y, width, height, each a share of the image (the YOLO label format).
+
+    The size is that of all boxes' image, or `(N,)` of the image of each.
 
     >>> to_cxcywhn(np.array([[10.0, 0.0, 30.0, 10.0]]), 40, 10).tolist()
     [[0.5, 0.5, 0.5, 1.0]]
     """
-    size = np.array([width_px, height_px])
+    size = np.array([width_px, height_px]).T
     centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2 / size
     sides = (xyxy[:, 2:] - xyxy[:, :2]) / size
     return np.concatenate([centre, sides], axis=1)

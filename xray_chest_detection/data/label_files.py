@@ -1,4 +1,4 @@
-"""Reading YOLO label files that anybody may have written, and naming every line that is wrong."""
+"""The lines of YOLO label files: writing them, and reading files that anybody may have written."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+
+from xray_chest_detection.core import boxes
+from xray_chest_detection.core.boxes import FloatArray
 
 ROUNDING = 2e-6  # labels have six decimals: an edge may be off by 0.5e-6 for the centre and half of that for the side
 
@@ -29,6 +33,22 @@ class LabelFiles:
     outside: list[str] = field(default_factory=list)
     no_area: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+
+
+def label_lines(labels: pd.DataFrame, width_px: float | FloatArray, height_px: float | FloatArray) -> list[str]:
+    """Lines `class_id x_centre y_centre width height`, each a share of the image, of boxes in pixels.
+
+    Args:
+        labels: Boxes with the columns class_id, x_min, y_min, x_max, y_max.
+        width_px: Width of the image, or `(N,)` of the image of each box.
+        height_px: Height likewise.
+    """
+    xyxy = labels[["x_min", "y_min", "x_max", "y_max"]].to_numpy(np.float64)
+    cxcywhn = boxes.to_cxcywhn(xyxy, width_px, height_px).clip(0, 1)
+    return [
+        f"{class_id} {' '.join(f'{value:.6f}' for value in row)}"
+        for class_id, row in zip(labels["class_id"], cxcywhn, strict=True)
+    ]
 
 
 def read_labels(labels: Mapping[str, list[Path]], n_classes: int, folder: Path) -> LabelFiles:

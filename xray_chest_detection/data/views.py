@@ -8,6 +8,7 @@ import pandas as pd
 from xray_chest_detection.config.data import SPLITS, YoloConfig
 from xray_chest_detection.core.schemes import FINDING, ClassScheme
 from xray_chest_detection.data.class_names import SEPARATOR, box_classes, known_classes, labelled_classes
+from xray_chest_detection.data.label_files import label_lines
 from xray_chest_detection.data.side_files import Reason
 from xray_chest_detection.errors import DataError
 
@@ -24,12 +25,14 @@ class View:
         labels: Boxes with the additional columns `class_id` and `weight`, in pixels of the reference size.
         unknown: Columns image_id, class_name, reason: classes whose absence of boxes says nothing on that image; see
             `data.side_files`.
+        merged: Number of boxes that were merged with an equal one.
     """
 
     classes: tuple[str, ...]
     images: pd.DataFrame
     labels: pd.DataFrame
     unknown: pd.DataFrame
+    merged: int
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per split: images, images without a box, patients, and boxes per class."""
@@ -57,6 +60,9 @@ def make_view(
     left out of it. In a binary data set "Finding" is unknown on an image that is labelled with a class but has no box
     at all; where one finding has a box and another has none, the image stays as it is.
 
+    Boxes of one class and image whose label lines would be equal become one, with the largest of their weights:
+    ultralytics would drop all but one of them and sort the other lines.
+
     Images of the split that the tables lack are an error, and the reverse.
 
     Raises:
@@ -66,6 +72,7 @@ def make_view(
     _check_same_images(images, split, config)
     _check_one_reading(images, config)
     images = images.merge(split[["image_id", "split"]], on="image_id")
+    sizes_px = images.set_index("image_id")[["width", "height"]]
     labels = annotations.assign(united=box_classes(images, annotations, scheme)).dropna(subset="united")
     unknown = _unknown_classes(images, labels, scheme)
     if config.kind == "one_class":
@@ -81,13 +88,15 @@ def make_view(
     else:
         names = scheme.classes
     labels = labels.assign(class_id=labels["united"].map(names.index), weight=_weights(labels, config))
+    distinct = _merge_equal(labels, sizes_px)
     if config.train_negatives_per_positive is not None:
         images = _thin_train_negatives(images, labels, config.train_negatives_per_positive, seed=config.seed)
     return View(
         names,
         images.sort_values("image_id").reset_index(drop=True),
-        labels.drop(columns="united").reset_index(drop=True),
+        distinct.drop(columns="united").reset_index(drop=True),
         unknown[unknown["image_id"].isin(images["image_id"])].reset_index(drop=True),
+        merged=len(labels) - len(distinct),
     )
 
 
@@ -145,6 +154,13 @@ def _weights(labels: pd.DataFrame, config: YoloConfig) -> "pd.Series[float]":
             "a rule that gives one (probability: --consensus.rule em), or set weights to none"
         )
     return values.fillna(1.0).clip(lower=MIN_WEIGHT)
+
+
+def _merge_equal(labels: pd.DataFrame, sizes_px: pd.DataFrame) -> pd.DataFrame:
+    of_box = sizes_px.loc[labels["image_id"]].to_numpy(np.float64)
+    lines = labels.assign(line=label_lines(labels, *of_box.T))
+    heaviest = lines.groupby(["image_id", "line"])["weight"].transform("max")
+    return labels.assign(weight=heaviest)[~lines.duplicated(["image_id", "line"])]
 
 
 def _thin_train_negatives(images: pd.DataFrame, labels: pd.DataFrame, ratio: float, *, seed: int) -> pd.DataFrame:

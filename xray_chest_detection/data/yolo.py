@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 from PIL import Image
 
 from xray_chest_detection.config.data import SPLITS
-from xray_chest_detection.core import boxes
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.images import MAX_PIXELS, read_image
 from xray_chest_detection.core.letterbox import scale_to_fit
 from xray_chest_detection.data.folders import new_folder
 from xray_chest_detection.data.image_files import check_aspect, is_squeezed
+from xray_chest_detection.data.label_files import label_lines
 from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE, write_label_weights, write_unknown
 from xray_chest_detection.data.views import View
 from xray_chest_detection.errors import DataError
@@ -66,7 +65,8 @@ def write_yolo(view: View, out: Path, *, longest_side_px: int | None, progress: 
             target = folder / "images" / split / image_id
             file = _place_image(Path(row["path"]), target, longest_side_px, reference=(width, height))
             lines = label_lines(labels_of.get(image_id, empty), width, height)
-            (folder / "labels" / split / f"{image_id}.txt").write_text(lines, encoding="utf-8")
+            text = "".join(f"{line}\n" for line in lines)
+            (folder / "labels" / split / f"{image_id}.txt").write_text(text, encoding="utf-8")
             rows.append((image_id, row["patient_id"], row["source"], split, file.relative_to(folder).as_posix()))
         index = pd.DataFrame(rows, columns=INDEX_COLUMNS)
         index.to_csv(folder / INDEX_FILE, index=False)
@@ -152,16 +152,6 @@ def stamp_of_images(view: View) -> str:
         status = file.stat() if file.is_file() else None
         digest.update(f"{name},{status and (status.st_size, status.st_mtime_ns)}\n".encode())
     return digest.hexdigest()
-
-
-def label_lines(labels: pd.DataFrame, width_px: float, height_px: float) -> str:
-    """Lines `class_id x_centre y_centre width height`, each a share of the image, of boxes in pixels; '' for none."""
-    xyxy = labels[["x_min", "y_min", "x_max", "y_max"]].to_numpy(np.float64)
-    cxcywhn = boxes.to_cxcywhn(xyxy, width_px, height_px).clip(0, 1)
-    return "".join(
-        f"{class_id} {' '.join(f'{value:.6f}' for value in row)}\n"
-        for class_id, row in zip(labels["class_id"], cxcywhn, strict=True)
-    )
 
 
 def _write_side_files(folder: Path, view: View, index: pd.DataFrame) -> None:
