@@ -9,7 +9,7 @@ PYDICOM_DATA := pydicom-data==1.0.0
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test lint types imports pytest pipeline clean
+.PHONY: help demo test lint types imports pytest bench pipeline clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -32,6 +32,12 @@ imports: $(FULL)/ready
 
 pytest: $(FULL)/ready
 	$(FULL)/bin/pytest
+
+# One at a time with `make bench BENCHMARKS=consensus`.
+BENCHMARKS ?= consensus reader_simulation
+
+bench: $(FULL)/ready  ## consensus rules: how fast, and how near to a known truth
+	@for name in $(BENCHMARKS); do $(FULL)/bin/python -m benchmarks.$$name || exit 1; done
 
 pipeline: $(FULL)/ready  ## synthetic data, from raw files to a served model, in a few minutes
 	$(FULL)/bin/xray pipeline runs/pipeline
