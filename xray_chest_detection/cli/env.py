@@ -1,16 +1,15 @@
 """`xray env`: what an issue report should contain."""
 
 import importlib.util
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import tyro
 
 from xray_chest_detection import __version__
+from xray_chest_detection.core.machine import cpu_name, usable_cores
 
 PACKAGES = (
     *("numpy", "pillow", "pydicom", "pydantic", "tyro", "flask", "onnxruntime"),
@@ -31,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
         "xray_chest_detection": __version__,
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         **{package: _version(package) for package in PACKAGES},
-        "cpu": f"{_cpu_name()}, {_usable_cores()} cores usable",
+        "cpu": f"{cpu_name()}, {usable_cores()} cores usable",
         "gpu": _gpu(),
     }
     width = max(len(name) for name in rows)
@@ -44,19 +43,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "unknown")
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpu() -> str:

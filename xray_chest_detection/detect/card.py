@@ -35,6 +35,7 @@ def make_card(
     name: str,
     file: str,
     sha256: str,
+    companions: dict[str, str],
     architecture: str,
     classes: Sequence[str],
     thresholds: Thresholds,
@@ -46,13 +47,14 @@ def make_card(
     Args:
         run: A trained run.
         name: Key of the model.
-        file: Name of the ONNX file.
+        file: Name of the model file.
         sha256: Its digest.
+        companions: Further files the model needs, name to digest.
         architecture: For example `YOLOv8n`.
         classes: Class names by class id.
         thresholds: The deployed operating point.
         metrics: Everything that was measured on the test split; may be empty.
-        export: Precision, parity and whatever else the export found out.
+        export: Format, parity and whatever else the export found out.
 
     Raises:
         DataError: The data set's manifest is missing.
@@ -63,6 +65,7 @@ def make_card(
         title=config.title or name.replace("_", " ").title(),
         file=file,
         sha256=sha256,
+        companions=companions,
         architecture=architecture,
         image_size_px=config.image_size_px,
         classes=tuple(classes),
