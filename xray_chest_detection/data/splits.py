@@ -193,6 +193,25 @@ def split_counts(split: pd.DataFrame, annotations: pd.DataFrame) -> dict[str, di
     return counts
 
 
+def patient_classes(images: pd.DataFrame, annotations: pd.DataFrame) -> pd.DataFrame:
+    """Multi-hot table, one row a patient: the classes of the patient's boxes and whether an image has none."""
+    patient_of = images.set_index("image_id")["patient_id"]
+    classes = pd.crosstab(annotations["image_id"].map(patient_of), annotations["class_name"])
+    boxed = set(annotations["image_id"])
+    free = images.assign(no_box=~images["image_id"].isin(boxed)).groupby("patient_id")["no_box"].any()
+    return classes.reindex(free.index, fill_value=0).gt(0).assign(no_box=free).astype(int).sort_index()
+
+
+def draw_patients(patients: pd.DataFrame, share: float, *, seed: int) -> list[str]:
+    """A share of the patients of `patient_classes`, stratified over its columns, in the order of the table."""
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    classes = patients.to_numpy()
+    if classes.shape[1] == 1:  # the splitter wants at least two columns
+        classes = np.repeat(classes, 2, axis=1)
+    _, drawn = next(splitter.split(np.zeros(len(patients)), classes))
+    return [str(patient) for patient in patients.index[np.sort(drawn)]]
+
+
 def _check_unchanged(path: Path) -> None:
     """A patient who is moved by hand, with all images, breaks no other rule, and a model is tested on its training."""
     if not (path.parent / FILE_NAME).is_file():
@@ -203,15 +222,6 @@ def _check_unchanged(path: Path) -> None:
             f"{path}: was changed after data_prep.split wrote it (sha256 differs from {FILE_NAME}); restore it, or "
             f"remove {FILE_NAME} if the change is meant and no model was trained on the old split"
         )
-
-
-def _patient_classes(images: pd.DataFrame, annotations: pd.DataFrame) -> pd.DataFrame:
-    """Multi-hot table, one row a patient: the classes of the patient's boxes and whether an image has none."""
-    patient_of = images.set_index("image_id")["patient_id"]
-    classes = pd.crosstab(annotations["image_id"].map(patient_of), annotations["class_name"])
-    boxed = set(annotations["image_id"])
-    free = images.assign(no_box=~images["image_id"].isin(boxed)).groupby("patient_id")["no_box"].any()
-    return classes.reindex(free.index, fill_value=0).gt(0).assign(no_box=free).astype(int).sort_index()
 
 
 def _kept_parts(images: pd.DataFrame, kept: pd.DataFrame, config: SplitConfig) -> dict[Hashable, str]:
@@ -245,7 +255,7 @@ def _split_source(
     source = images["source"].iloc[0]
     official = config.official_test_list if source == NIH else None
     fixed = _official_parts(images, official) if kept is None else _kept_parts(images, kept, config)
-    patients = _patient_classes(images, annotations[annotations["image_id"].isin(images["image_id"])])
+    patients = patient_classes(images, annotations[annotations["image_id"].isin(images["image_id"])])
     new = patients[~patients.index.isin(list(fixed))]
     few = len(new) < MIN_PATIENTS
     if few and not (kept is not None and fixed):
@@ -261,20 +271,11 @@ def _draw_parts(patients: pd.DataFrame, config: SplitConfig, *, with_test: bool)
     parts: dict[Hashable, str] = {}
     rest = patients
     if with_test:
-        test = _draw(rest, config.test, seed=config.seed)
+        test = draw_patients(rest, config.test, seed=config.seed)
         parts |= dict.fromkeys(test, "test")
         rest = rest.drop(index=test)
-    val = _draw(rest, config.val / (config.train + config.val), seed=config.seed + 1)
+    val = draw_patients(rest, config.val / (config.train + config.val), seed=config.seed + 1)
     return parts | dict.fromkeys(val, "val") | dict.fromkeys(rest.index.difference(val), "train")
-
-
-def _draw(patients: pd.DataFrame, share: float, *, seed: int) -> list[str]:
-    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-    classes = patients.to_numpy()
-    if classes.shape[1] == 1:  # the splitter wants at least two columns
-        classes = np.repeat(classes, 2, axis=1)
-    _, drawn = next(splitter.split(np.zeros(len(patients)), classes))
-    return [str(patient) for patient in patients.index[np.sort(drawn)]]
 
 
 def _official_parts(images: pd.DataFrame, path: Path | None) -> dict[Hashable, str]:
