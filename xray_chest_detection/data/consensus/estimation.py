@@ -11,11 +11,12 @@ from xray_chest_detection.data.readings import BoolArray, FloatArray, IntArray, 
 
 # Priors. Of ten findings a reader draws seven, names nineteen of twenty alike, and three of ten boxes are of nothing.
 _SENSITIVITY, _RIGHT_NAME, _FALSE_SHARE = 0.7, 0.95, 0.3
-# Standard deviations of the effects overall, of class, reader and cell, on the scales of logit and logarithm. Classes
-# differ less than readers: three readers' boxes of a rare class hardly tell the one from the other.
+# Standard deviations of the effects overall, of class, reader and cell, on the scales of logit and logarithm. Readers
+# are taken to differ more than classes do, whose few boxes could otherwise be explained by any mixture.
 _SD_DRAWN, _SD_NAMED, _SD_FALSE = (0.5, 0.3, 0.7, 0.15), (1.0, 1.0, 1.0, 0.5), (0.5, 0.3, 0.7, 0.15)
-# What the priors of the other parameters are worth: findings of each class, images, boxes of nothing.
-_PRIOR_FINDINGS, _PRIOR_IMAGES, _PRIOR_CALM = 0.5, 1.0, 1.0
+_SD_FREQUENCY = (1.0, 0.3, 0.01, 0.01)  # no readers here: the last two only have to be small
+# What the priors of the other parameters are worth: images of either kind, boxes of nothing.
+_PRIOR_IMAGES, _PRIOR_CALM = 1.0, 1.0
 _NEARLY_ALL = 1 - 1e-6
 _LARGEST_LOG_ODDS = 700.0  # exp of more overflows
 
@@ -89,7 +90,7 @@ class Parameters:
         false: Boxes of nothing per image with findings.
         calm: The same on images without findings, as a share of that, at most 1: nobody invents more on normal images.
         affected: Share of images with findings.
-        prevalence: `(C,)` true findings per image with findings.
+        frequency: True findings per image with findings; its only row is `prevalence`.
         wrong_name: `(C, C)` chances of the wrong names of a class, by row.
     """
 
@@ -98,8 +99,13 @@ class Parameters:
     false: Effects
     calm: float
     affected: float
-    prevalence: FloatArray
+    frequency: Effects
     wrong_name: FloatArray
+
+    @property
+    def prevalence(self) -> FloatArray:
+        """True findings of each class per image with findings, `(C,)`."""
+        return np.asarray(self.frequency.value[0], np.float64)
 
     @property
     def name(self) -> FloatArray:
@@ -183,7 +189,7 @@ def start(data: Data) -> Parameters:
         false=no_effects("log", np.log(_FALSE_SHARE * data.typical_rate), n_readers, sd=_SD_FALSE),
         calm=1.0,
         affected=affected,
-        prevalence=data.typical_rate / affected,
+        frequency=no_effects("log", np.log(data.typical_rate / affected), 1, sd=_SD_FREQUENCY),
         wrong_name=_other_classes(data) / max(n_classes - 1, 1),
     )
 
@@ -243,7 +249,7 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
         false=false_effects,
         calm=min(float((calm_false @ data.voters + _PRIOR_CALM) / (calm_expected + _PRIOR_CALM)), 1.0),
         affected=float((images.sum() + _PRIOR_IMAGES) / (n_images + 2 * _PRIOR_IMAGES)),
-        prevalence=(found + _PRIOR_FINDINGS) / (images.sum() + _PRIOR_FINDINGS / _prior_prevalence(data)),
+        frequency=parameters.frequency.improved(found[None, :], np.full((1, data.shape[1]), images.sum())),
         wrong_name=wrong / np.maximum(wrong.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny),
     )
 
@@ -251,16 +257,15 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
 def log_prior(data: Data, parameters: Parameters) -> float:
     """Logarithm of the prior density, up to a constant.
 
-    Normal for the effects, Gamma for prevalence and calm, Beta for the affected share, Dirichlet for the wrong names.
+    Normal for the effects, Gamma for calm, Beta for the affected share, Dirichlet for the wrong names.
     """
-    ratio = parameters.prevalence / _prior_prevalence(data)
     affected, calm = parameters.affected, parameters.calm
     named = parameters.wrong_name[_other_classes(data) > 0]
     return (
         parameters.drawn.log_prior()
         + parameters.named.log_prior()
         + parameters.false.log_prior()
-        + _PRIOR_FINDINGS * float((np.log(ratio) - ratio).sum())
+        + parameters.frequency.log_prior()
         + _PRIOR_IMAGES * float(np.log(affected) + np.log1p(-affected))
         + _PRIOR_CALM * float(np.log(calm) - calm)
         + _prior_names(data) * float(np.log(named).sum())
@@ -281,11 +286,6 @@ def _log_rates(data: Data, parameters: Parameters, *, bounded: bool) -> tuple[Fl
         against_silence = vote - silence + np.log(parameters.named.value).ravel()
         log_false = np.minimum(log_false, against_silence[data.false] - chance)
     return log_true, sums(data.false_row, log_false, table.n_patterns) + table.log_chance
-
-
-def _prior_prevalence(data: Data) -> FloatArray:
-    """As many findings per image as a reader draws boxes, on the half of the images that have any."""
-    return 2 * data.typical_rate
 
 
 def _prior_names(data: Data) -> float:
