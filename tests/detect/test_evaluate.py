@@ -15,7 +15,7 @@ from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import read_metrics, write_evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import show
-from xray_chest_detection.detect.tune_nms import grid, tune_nms
+from xray_chest_detection.detect.tune_nms import tune_nms
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.report.tables import class_table
 
@@ -126,12 +126,3 @@ def test_unknown_classes_are_left_out_and_the_table_says_on_how_many_images(make
     assert "| class | images | boxes |" in class_table(result)
     assert "| class | boxes |" in class_table(all_known)
     assert result.to_dict()["per_class"][0]["n_images"] == result.per_class[0].n_images
-
-
-def test_thresholds_are_chosen_without_the_unknown_classes(make_scene) -> None:
-    split, candidates = make_scene(8, n_images=20)
-    unknown = np.ones((20, 2), np.bool_)
-    unknown[split.truth.image, split.truth.class_id] = False
-    before, after = grid(candidates, split), grid(candidates, replace(split, unknown=unknown))
-    assert sum(point.false_alarms_per_image for point in after) < sum(point.false_alarms_per_image for point in before)
-    assert [point.recall for point in after] == [point.recall for point in before]

@@ -16,7 +16,6 @@ pytest.importorskip("torch", reason="torch is not installed")
 from xray_chest_detection.detect.evaluate import measure
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import Evaluation
-from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.report import figures, training_figures
 from xray_chest_detection.report.tables import evaluation_markdown, evaluation_summary
 
@@ -57,13 +56,6 @@ def evaluation(tmp_path: Path) -> Evaluation:
 
 def test_every_figure_is_a_picture(evaluation: Evaluation, tmp_path: Path) -> None:
     drawn = figures.draw_evaluation(evaluation, tmp_path / "figures")
-    points = [
-        GridPoint(conf, iou, mode, *(0.1,) * 6, conf * iou)
-        for conf in (0.1, 0.2)
-        for iou in (0.3, 0.5)
-        for mode in (False, True)
-    ]
-    drawn.append(figures.draw_grid(points, tmp_path / "figures" / "grid.png"))
     drawn.append(training_figures.draw_boxes(evaluation.evidence.split, tmp_path / "figures" / "boxes.png"))
     epochs = [(1, {"train/box_loss": 2.0, "metrics/mAP50(B)": 0.1}), (2, {"train/box_loss": 1.5})]
     drawn.append(training_figures.draw_training(epochs, tmp_path / "figures" / "training.png", title="run"))

@@ -7,6 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from xray_chest_detection.config.base import StrictModel
 
+ObjectiveName = Literal["recall_map", "f1", "f_beta", "sensitivity", "map_then_f1"]
+
 
 class AugmentConfig(StrictModel):
     """Random changes of training images. What could have no effect on radiographs with boxes is refused.
@@ -76,7 +78,8 @@ class AfterConfig(StrictModel):
         tune_nms: Choose the score and IoU thresholds on the validation split.
         evaluate: Measure the test split with these thresholds.
         export: Write ONNX, compare it with the torch model, and write the model card.
-        objective: What the choice of thresholds maximises, as in `xray tune-nms`.
+        objective: What the choice of thresholds maximises, as in `xray tune-nms`; `f_beta` with beta 2, `sensitivity`
+            at one false positive per image.
         precision: How the exported weights are stored, as in `xray export`.
         checkpoints: Folder of the exported model and its card.
     """
@@ -84,7 +87,7 @@ class AfterConfig(StrictModel):
     tune_nms: bool = True
     evaluate: bool = True
     export: bool = True
-    objective: Literal["recall_map", "f1", "map_then_f1"] = "recall_map"
+    objective: ObjectiveName = "recall_map"
     precision: Literal["fp16", "fp32"] = "fp16"
     checkpoints: Path = Path("checkpoints")
 

@@ -8,7 +8,10 @@ from xray_chest_detection.detect.evaluate import evaluate
 from xray_chest_detection.detect.export import export
 from xray_chest_detection.detect.results import Evaluation, write_evaluation
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.tune_nms import GridPoint, tune_nms
+from xray_chest_detection.detect.thresholds import TunedThresholds
+from xray_chest_detection.detect.tune_nms import tune_nms
+from xray_chest_detection.detect.tuning.grid import GridPoint
+from xray_chest_detection.detect.tuning.objectives import Objective
 from xray_chest_detection.errors import XrayError
 
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
@@ -24,7 +27,7 @@ class Report(NamedTuple):
         summary: An evaluation in a few lines.
     """
 
-    grid: Callable[[Run, Sequence[GridPoint]], object]
+    grid: Callable[[Run, TunedThresholds, Sequence[GridPoint]], object]
     evaluation: Callable[[Run, Evaluation], object]
     page: Callable[[Evaluation], str]
     summary: Callable[[Evaluation], str]
@@ -56,13 +59,14 @@ def finish_run(run: Run, report: Report, *, progress: Progress | None = None) ->
 
 
 def _tune(run: Run, report: Report, progress: Progress | None) -> str:
-    tuned, points = tune_nms(run, objective=run.config.after.objective, progress=progress)
-    report.grid(run, points)
+    tuned, points = tune_nms(run, objective=Objective(run.config.after.objective), progress=progress)
+    report.grid(run, tuned, points)
     chosen = tuned.thresholds
     mode = " across classes" if chosen.agnostic else ""
+    honest = f", {tuned.out_of_fold.score:.3f} out of fold" if tuned.out_of_fold else ""
     return (
         f"thresholds from {tuned.n_images} validation images: score from {chosen.conf:g}, "
-        f"suppression IoU {chosen.iou:g}{mode} ({chosen.objective}: {tuned.score:.3f})"
+        f"suppression IoU {chosen.iou:g}{mode} ({chosen.objective}: {tuned.score:.3f}{honest})"
     )
 
 
@@ -75,10 +79,10 @@ def _evaluate(run: Run, report: Report, progress: Progress | None) -> str:
 
 def _export(run: Run, progress: Progress | None) -> str:
     wanted = run.config.after
-    written = export(run, out=wanted.checkpoints, form=wanted.precision, progress=progress)
+    written = export(run, out=wanted.checkpoints, precision=wanted.precision, progress=progress)
     parity = written.parity
     return (
         f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB) and its card; against torch: "
         f"at most {parity.largest_box_px:.2f} px and {parity.largest_score:.4f} in score, mAP50 on val "
-        f"{parity.map50_torch:.3f} and {parity.map50_exported:.3f}"
+        f"{parity.map50_torch:.3f} and {parity.map50_onnx:.3f}"
     )

@@ -1,166 +1,175 @@
-"""Choosing a run's operating point on its validation split, from one forward pass.
+"""Choosing a run's operating point on its validation split, from one forward pass kept in a file.
 
-A prediction's fate in greedy suppression and in greedy matching depends on better predictions only. One suppression and
-one matching per overlap and mode therefore serve every score threshold: the grid costs seconds.
+The mean AP and the recall of the grid are those of ultralytics' `model.val(conf=..., iou=...)` for the same network
+inputs: its candidates, suppression, matching, interpolation and its recall at the best mean F1. `model.val` by itself
+makes other inputs (a frame of grey around the film, `rect`, and OpenCV's scaling, which skips pixels), which neither
+training here nor the demo uses; `detect.dataset.reading_like_the_demo` and `rect=False` give it the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.evaluation import known_boxes
 from xray_chest_detection.core.files import sha256_of, write_text
-from xray_chest_detection.core.matching import Matches
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.core.nms import MAX_DETECTIONS
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import TunedThresholds, write_tuned
+from xray_chest_detection.detect.thresholds import FoldChoice, OutOfFold, TunedThresholds, write_tuned
+from xray_chest_detection.detect.tuning.choice import choose_thresholds
+from xray_chest_detection.detect.tuning.grid import (
+    GRIDS,
+    Axes,
+    GridPoint,
+    Record,
+    choose,
+    grid_csv,
+    grid_points,
+    make_records,
+)
+from xray_chest_detection.detect.tuning.nested import Outside, measure_shown, out_of_fold, patient_folds
+from xray_chest_detection.detect.tuning.objectives import RECALL_MAP, Measures, Objective
 
 GRID_FILE = "nms_grid.csv"
-CONFS = (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-IOUS = (0.1, 0.3, 0.5, 0.6, 0.8)
-MATCH_IOU = 0.5
-
-Objective = Literal["recall_map", "f1", "map_then_f1"]
-OBJECTIVES: dict[str, str] = {
-    "recall_map": "mean of recall at the best F1 and mAP50",
-    "f1": "F1 of all boxes at this operating point",
-    "map_then_f1": "suppression by mAP50 over all boxes, then score threshold by F1",
-}
-
-
-@dataclass(frozen=True)
-class GridPoint:
-    """One operating point and how it does.
-
-    Attributes:
-        conf: Score from which a box is shown.
-        iou: Overlap above which the weaker box is dropped.
-        agnostic: Whether classes suppress each other.
-        map50: Mean AP at IoU 0.5 of the boxes that are shown.
-        best_recall: Mean recall of the classes at the score where their mean F1 is highest, as training reports it.
-        precision: Share of the shown boxes that are right, all classes together.
-        recall: Share of the true boxes that are shown, all classes together.
-        f1: Harmonic mean of the two.
-        false_alarms_per_image: Wrong boxes per image.
-        score: The objective.
-    """
-
-    conf: float
-    iou: float
-    agnostic: bool
-    map50: float
-    best_recall: float
-    precision: float
-    recall: float
-    f1: float
-    false_alarms_per_image: float
-    score: float
 
 
 def tune_nms(
     run: Run,
     *,
-    objective: Objective = "recall_map",
+    objective: Objective = RECALL_MAP,
+    axes: Axes = GRIDS["original"],
+    per_class: bool = True,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[TunedThresholds, tuple[GridPoint, ...]]:
     """Choose the thresholds of a run on val and write `thresholds.yaml` and `nms_grid.csv` into its folder.
 
+    Args:
+        run: A run with weights.
+        objective: What is maximised.
+        axes: The grid.
+        per_class: Whether classes with enough boxes may get thresholds of their own, if that does better out of fold.
+        device: Torch device of the forward pass, if one is needed.
+        progress: Wraps the images of the forward pass.
+
     Returns:
-        What was chosen, and all points, the chosen one first, then by falling score.
+        What was chosen, and all points, the chosen one first, then from best to worst.
 
     Raises:
-        DataError: The validation split is missing or has no boxes.
+        DataError: The validation split is missing or has no boxes of classes that were looked for.
         ModelError: The weights do not fit the data.
     """
     split = read_labelled_split(run.config.data, "val")
-    require_boxes(split, purpose="the choice of thresholds")
-    points = grid(predict_split(run, split, device=device, progress=progress), split, objective=objective)
-    best = choose(points, objective=objective)
-    points = (best, *sorted((point for point in points if point is not best), key=lambda point: -point.score))
-    tuned = TunedThresholds(
-        thresholds=Thresholds(
-            conf=best.conf, iou=best.iou, agnostic=best.agnostic, chosen_on="val", objective=OBJECTIVES[objective]
-        ),
-        score=round(best.score, 6),
-        weights_sha256=sha256_of(run.weights),
-        n_images=len(split.image_id),
-        n_boxes=len(split.truth),
+    known = replace(split, truth=known_boxes(split.truth, split.unknown))
+    require_boxes(known, purpose="the choice of thresholds")
+    candidates = predict_split(run, split, device=device, progress=progress)
+    tuned, points = tune(
+        candidates, split, objective=objective, axes=axes, per_class=per_class, weights_sha256=sha256_of(run.weights)
     )
     write_text(run.folder / GRID_FILE, grid_csv(points))
     write_tuned(run, tuned)
     return tuned, points
 
 
-def grid(
+def tune(
     candidates: Candidates,
     split: LabelledSplit,
     *,
-    confs: Sequence[float] = CONFS,
-    ious: Sequence[float] = IOUS,
-    objective: Objective = "recall_map",
-) -> tuple[GridPoint, ...]:
-    """Every combination of score threshold, overlap and, with more than one class, suppression across classes.
-
-    Boxes of classes that are unknown on their image are neither right nor wrong, as in the evaluation.
-    """
-    points = []
-    for agnostic in (False, True) if len(split.classes) > 1 else (False,):
-        for iou in ious:
-            found = known_boxes(candidates.table(conf=min(confs), iou=iou, agnostic=agnostic), split.unknown)
-            per_class = matching.match_classes(
-                split.truth, found, n_classes=len(split.classes), ious=(MATCH_IOU,), max_detections=MAX_DETECTIONS
-            )
-            points += [_point(per_class, conf, iou, agnostic, objective) for conf in sorted(confs)]
-    return tuple(points)
-
-
-def choose(points: Sequence[GridPoint], *, objective: Objective = "recall_map") -> GridPoint:
-    """The best point; of equal ones the one that shows fewer boxes: higher score, lower overlap, across classes.
-
-    With `map_then_f1` the suppression that ranks all boxes best is taken first: suppression across classes can raise F1
-    at a high threshold and cost average precision, which counts the boxes below it too.
-    """
-    if objective == "map_then_f1":
-        lowest = min(point.conf for point in points)
-        ranked = max((p for p in points if p.conf == lowest), key=lambda point: (round(point.map50, 9), -point.iou))
-        points = [p for p in points if (p.iou, p.agnostic) == (ranked.iou, ranked.agnostic)]
-    return max(points, key=lambda point: (round(point.score, 9), point.conf, -point.iou, point.agnostic))
+    objective: Objective = RECALL_MAP,
+    axes: Axes = GRIDS["original"],
+    per_class: bool = True,
+    weights_sha256: str = "",
+) -> tuple[TunedThresholds, tuple[GridPoint, ...]]:
+    """The same from candidates and true boxes; pure arithmetic."""
+    problem = _Problem(candidates, split, make_records(candidates, split, axes), axes, objective)
+    points = grid_points(problem.records, axes.confs, objective)
+    thresholds = problem.choose(points)
+    folds = patient_folds(split)
+    outside = problem.nested(folds) if folds is not None else None
+    if folds is not None and outside is not None and per_class:
+        own = problem.choose(points, per_class=True)
+        outside_own = problem.nested(folds, per_class=True) if own.per_class else outside
+        if objective.rank(outside_own.at) > objective.rank(outside.at):
+            thresholds, outside = own, outside_own
+    best = choose(points, objective)
+    tuned = problem.report(thresholds, outside, weights_sha256=weights_sha256)
+    return tuned, (best, *sorted((point for point in points if point is not best), key=objective.rank, reverse=True))
 
 
-def grid_csv(points: Sequence[GridPoint]) -> str:
-    """The grid as CSV text, one row a point."""
-    names = list(GridPoint.__dataclass_fields__)
-    lines = [",".join(_cell(getattr(point, name)) for name in names) for point in points]
-    return "\n".join([",".join(names), *lines]) + "\n"
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What is chosen for, from what and by what."""
+
+    candidates: Candidates
+    split: LabelledSplit
+    records: tuple[Record, ...]
+    axes: Axes
+    objective: Objective
+
+    def choose(self, points: Sequence[GridPoint], *, per_class: bool = False) -> Thresholds:
+        """The choice on all images."""
+        return self._choose(self.records, points, per_class=per_class)
+
+    def choose_on(self, images: NDArray[np.bool_], *, per_class: bool) -> Thresholds:
+        """The choice on the images of a mask `(I,)`."""
+        records = tuple(record.on_images(images) for record in self.records)
+        points = grid_points(records, self.axes.confs, self.objective)
+        return self._choose(records, points, per_class=per_class)
+
+    def nested(self, folds: NDArray[np.int64], *, per_class: bool = False) -> Outside:
+        """How this way of choosing does on patients it did not see."""
+        return out_of_fold(self.candidates, self.split, folds, partial(self.choose_on, per_class=per_class))
+
+    def report(self, thresholds: Thresholds, outside: Outside | None, *, weights_sha256: str) -> TunedThresholds:
+        """The choice with its numbers, and what is to be said about it."""
+        at = measure_shown(self.candidates, self.split, thresholds)
+        score = round(self.objective.score(at), 6)
+        honest = None if outside is None else _out_of_fold(outside, self.objective, score=score)
+        update = {"score": score, "out_of_fold_score": honest.score if honest else None}
+        return TunedThresholds(
+            thresholds=thresholds.model_copy(update=update),
+            score=score,
+            weights_sha256=weights_sha256,
+            n_images=len(self.split.image_id),
+            n_boxes=sum(thresholds.n_boxes.values()),
+            false_alarms_per_image=round(self.objective.false_alarms(at), 6),
+            out_of_fold=honest,
+            remarks=tuple(_remarks(thresholds, at, self.objective)),
+        )
+
+    def _choose(self, records: Sequence[Record], points: Sequence[GridPoint], *, per_class: bool) -> Thresholds:
+        return choose_thresholds(
+            records,
+            points,
+            classes=self.split.classes,
+            confs=self.axes.confs,
+            objective=self.objective,
+            per_class=per_class,
+        )
 
 
-def _point(per_class: Sequence[Matches], conf: float, iou: float, agnostic: bool, objective: Objective) -> GridPoint:
-    shown = [matches.above(conf) for matches in per_class]
-    precisions = np.concatenate([metrics.average_precision(matches)[0] for matches in shown])
-    map50 = float(np.nanmean(precisions))
-    _, _, best_recall = metrics.best_f1_point(shown)
-    total = metrics.counts(matching.pool(shown))
-    f1 = total.f1 or 0.0
-    return GridPoint(
-        conf=conf,
-        iou=iou,
-        agnostic=agnostic,
-        map50=map50,
-        best_recall=best_recall,
-        precision=total.precision or 0.0,
-        recall=total.recall or 0.0,
-        f1=f1,
-        false_alarms_per_image=total.false_alarms / len(shown[0].positives),
-        score=(best_recall + map50) / 2 if objective == "recall_map" else f1,
+def _out_of_fold(outside: Outside, objective: Objective, *, score: float) -> OutOfFold:
+    honest = round(objective.score(outside.at), 6)
+    return OutOfFold(
+        folds=tuple(FoldChoice(conf=one.conf, iou=one.iou, agnostic=one.agnostic) for one in outside.chosen),
+        score=honest,
+        optimism=round(score - honest, 6),
+        false_alarms_per_image=round(objective.false_alarms(outside.at), 6),
     )
 
 
-def _cell(value: object) -> str:
-    return f"{value:.5f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value).lower()
+def _remarks(thresholds: Thresholds, at: Measures, objective: Objective) -> Iterator[str]:
+    without = [name for name, count in thresholds.n_boxes.items() if count == 0]
+    if without:
+        yield f"no validation box of {', '.join(without)}: the threshold was chosen on the other classes"
+    if objective.score(at) == 0:
+        yield "no mark is right anywhere on the grid, so the choice means nothing; train longer"
+    if not objective.allows(at):
+        yield (
+            f"no point of the grid stays at {objective.rate:g} false positives per image; the quietest one has "
+            f"{at.false_alarms40:.2f}: use `--grid fine` or higher score thresholds"
+        )

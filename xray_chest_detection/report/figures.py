@@ -1,4 +1,4 @@
-"""Figures of a run: threshold grid, precision-recall, FROC, confusion matrix, labels beside predictions."""
+"""Figures of a run: precision-recall, FROC, confusion matrix, labels beside predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,6 @@ from xray_chest_detection.core.metrics import RECALLS
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.results import Evaluation
-from xray_chest_detection.detect.tune_nms import GridPoint
 from xray_chest_detection.inference.palette import mark_of
 from xray_chest_detection.report.canvas import (
     INK,
@@ -30,29 +29,6 @@ from xray_chest_detection.report.canvas import (
 )
 
 _LINE_STYLES = {"all classes": (INK, "-", 2.4), "class ignored": (QUIET, "--", 2.0)}
-
-
-def draw_grid(points: Sequence[GridPoint], path: Path) -> Path:
-    """Heat maps of the objective over score threshold and overlap, one per suppression mode; the first is framed."""
-    modes = sorted({point.agnostic for point in points})
-    confs, ious = sorted({point.conf for point in points}), sorted({point.iou for point in points})
-    best = points[0]
-    figure = Figure(figsize=(1.2 + 4.8 * len(modes), 4.2), layout="constrained")
-    highest = max(point.score for point in points)
-    for axes, agnostic in zip(np.atleast_1d(figure.subplots(1, len(modes), sharey=True)), modes, strict=True):
-        chosen = {(point.conf, point.iou): point.score for point in points if point.agnostic == agnostic}
-        values = np.array([[chosen[conf, iou] for conf in confs] for iou in ious])
-        _heat_map(axes, values, highest=highest)
-        axes.set_xticks(range(len(confs)), [f"{conf:g}" for conf in confs])
-        axes.set_yticks(range(len(ious)), [f"{iou:g}" for iou in ious])
-        axes.set_xlabel("score threshold")
-        axes.set_title("across classes" if agnostic else "within classes" if len(modes) > 1 else "", fontsize=10)
-        if agnostic == best.agnostic:
-            corner = (confs.index(best.conf) - 0.5, ious.index(best.iou) - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.5))
-    figure.axes[0].set_ylabel("suppression IoU")
-    figure.suptitle("Objective on the validation split; the chosen point is framed", fontsize=11)
-    return save_figure(figure, path)
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -188,13 +164,6 @@ def _draw_pair(pair: NDArray[Any], evaluation: Evaluation, image: int) -> None:
     )
     draw_boxes_on(pair[1], shown.xyxy, [split.classes[i] for i in shown.class_id], shown.score)
     pair[0].set_title(split.image_id[image], color=QUIET_ON_BLACK, fontsize=7, loc="left")
-
-
-def _heat_map(axes: Axes, values: NDArray[np.float64], *, highest: float) -> None:
-    axes.imshow(values, cmap="viridis", vmin=0, vmax=max(highest, 1e-9), aspect="auto", origin="lower")
-    for row, column in np.ndindex(*values.shape):
-        colour = "white" if values[row, column] < 0.65 * highest else "black"
-        axes.text(column, row, f"{values[row, column]:.3f}", ha="center", va="center", color=colour, fontsize=8)
 
 
 def _axes_frame(

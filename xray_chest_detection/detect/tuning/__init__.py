@@ -1,0 +1,1 @@
+"""Choosing an operating point: objectives, the grid, thresholds per class, nested cross-validation."""
