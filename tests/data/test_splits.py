@@ -8,13 +8,13 @@ from xray_chest_detection.config.base import read_config, validate
 from xray_chest_detection.config.data import SPLITS, NihConfig, SplitConfig
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, Manifest, hash_inputs, write_manifest
+from xray_chest_detection.data.kept_splits import moved_patients
 from xray_chest_detection.data.nih import read_nih
 from xray_chest_detection.data.splits import (
     SPLIT_FILE,
     check_may_replace,
     check_split,
     make_split,
-    moved_patients,
     read_split,
     split_counts,
     split_inputs,
@@ -297,6 +297,14 @@ def test_a_split_is_not_replaced_when_patients_would_move(tmp_path):
         check_may_replace(tmp_path, rows(("a", "1", "nih", "train"), ("b", "2", "nih", "train")))
     with pytest.raises(DataError, match=r"1 patients would change their part, first '0' from test to val"):
         check_may_replace(tmp_path, rows(("a", "0", "nih", "val"), ("b", "2", "nih", "train")))
+
+
+def test_a_split_is_not_replaced_by_one_of_other_images(tmp_path):
+    write_split(tmp_path, rows(*((name, name, "nih", "train") for name in "abcd")))
+    check_may_replace(tmp_path, rows(*((name, name, "nih", "train") for name in "abxyz")))
+    message = r"split\.csv: 3 of its 4 images are not in the tables, so it looks like .*; give another place with --out"
+    with pytest.raises(DataError, match=message):
+        check_may_replace(tmp_path, rows(*((name, name, "nih", "train") for name in "axyz")))
 
 
 def test_what_a_split_depends_on(tmp_path, make_tables):

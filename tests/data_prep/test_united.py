@@ -10,8 +10,9 @@ from data_prep import build_yolo, nih, split, unite, verify, vinbigdata
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.core.manifest import read_manifest
+from xray_chest_detection.data.kept_splits import moved_patients
 from xray_chest_detection.data.side_files import read_label_weights
-from xray_chest_detection.data.splits import moved_patients, read_split
+from xray_chest_detection.data.splits import read_split
 from xray_chest_detection.data.synthetic import write_dataset
 from xray_chest_detection.data.yolo_read import read_labelled_split
 

@@ -11,6 +11,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from xray_chest_detection.config.data import SPLITS, SplitConfig
 from xray_chest_detection.core.files import atomic_path, sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, hash_inputs, read_manifest
+from xray_chest_detection.data.kept_splits import kept_parts, moved_patients
 from xray_chest_detection.data.nih import SOURCE as NIH
 from xray_chest_detection.data.nih_tables import read_official_list
 from xray_chest_detection.data.tables import ANNOTATIONS_FILE
@@ -95,30 +96,25 @@ def shared_patients(split: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
     return [(*who, sorted(found)) for who, found in sorted(parts.items()) if len(found) > 1]
 
 
-def moved_patients(old: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Patients whose part differs between two splits: patient_id of the new one, old part, new part.
-
-    A patient is known by name or by any image; those in one split only are left out.
-    """
-    after = new.rename(columns={"split": "split_new"})
-    pairs = pd.concat(
-        after.merge(old[["source", column, "split"]].drop_duplicates(), on=["source", column])
-        for column in ("patient_id", "image_id")
-    )
-    moved = pairs[pairs["split"] != pairs["split_new"]].drop_duplicates(["source", "patient_id"])
-    columns = moved.sort_values("patient_id")[["patient_id", "split", "split_new"]]
-    return [tuple(row) for row in columns.itertuples(index=False)]
-
-
 def check_may_replace(folder: Path, new: pd.DataFrame) -> None:
     """Refuse to replace a split whose patients would change their part: models may have been trained on it.
 
+    One of which most images would be lost is refused too: the new one is of other data, the synthetic set for example.
+
     Raises:
-        DataError: Names the first patient that would move, and both cures; or the existing split is damaged.
+        DataError: Names the first patient that would move, and both cures; most images would be lost; or the existing
+            split is damaged.
     """
     if not (folder / SPLIT_FILE).exists():
         return
-    moved = moved_patients(read_split(folder), new)
+    old = read_split(folder)
+    lost = int((~old["image_id"].isin(new["image_id"])).sum())
+    if lost > len(old) / 2:
+        raise DataError(
+            f"{folder / SPLIT_FILE}: {lost} of its {len(old)} images are not in the tables, so it looks like the split "
+            "of other data; give another place with --out, or pass --overwrite if it is not needed any more"
+        )
+    moved = moved_patients(old, new)
     if moved:
         patient, before, after = moved[0]
         raise DataError(
@@ -224,37 +220,12 @@ def _check_unchanged(path: Path) -> None:
         )
 
 
-def _kept_parts(images: pd.DataFrame, kept: pd.DataFrame, config: SplitConfig) -> dict[Hashable, str]:
-    """The part of every patient of one source of whom a kept split has an image, or the name.
-
-    Images count as well, because groups of copies have the name of their first image, which may change when more
-    images are chosen.
-    """
-    rows = kept[kept["source"].isin(images["source"])]
-    found = pd.concat(
-        images[["image_id", "patient_id"]].merge(rows[[column, "split"]].drop_duplicates(), on=column)
-        for column in ("image_id", "patient_id")
-    )
-    of_patient = found.drop_duplicates(["patient_id", "split"])
-    torn = sorted(set(of_patient.loc[of_patient["patient_id"].duplicated(), "patient_id"]))
-    if torn:
-        first = found[found["patient_id"] == torn[0]].drop_duplicates("split").sort_values("split")
-        places = zip(first["image_id"], first["split"], strict=True)
-        named = " and ".join(f"'{name}' in {part}" for name, part in places)
-        raise DataError(
-            f"{config.keep}: has {named}, which are images of one patient or copies of each other by now "
-            f"({len(torn)} such groups): a model would be tested on what it has seen; choose the images as they were "
-            "chosen for that split, or pass --keep None and train all models again"
-        )
-    return dict(zip(of_patient["patient_id"], of_patient["split"], strict=True))
-
-
 def _split_source(
     images: pd.DataFrame, annotations: pd.DataFrame, config: SplitConfig, *, kept: pd.DataFrame | None
 ) -> pd.DataFrame:
     source = images["source"].iloc[0]
     official = config.official_test_list if source == NIH else None
-    fixed = _official_parts(images, official) if kept is None else _kept_parts(images, kept, config)
+    fixed = _official_parts(images, official) if kept is None else kept_parts(images, kept, place=str(config.keep))
     patients = patient_classes(images, annotations[annotations["image_id"].isin(images["image_id"])])
     new = patients[~patients.index.isin(list(fixed))]
     few = len(new) < MIN_PATIENTS

@@ -69,8 +69,8 @@ def make_view(
         DataError: Tables and split disagree, the boxes are still those of several readers, the scheme does not know a
             label or class, or no box has the weight that is asked for.
     """
-    _check_same_images(images, split, config)
     _check_one_reading(images, config)
+    _check_same_images(images, split, config)
     images = images.merge(split[["image_id", "split"]], on="image_id")
     sizes_px = images.set_index("image_id")[["width", "height"]]
     labels = annotations.assign(united=box_classes(images, annotations, scheme)).dropna(subset="united")
