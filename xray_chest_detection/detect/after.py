@@ -79,10 +79,10 @@ def _evaluate(run: Run, report: Report, progress: Progress | None) -> str:
 
 def _export(run: Run, progress: Progress | None) -> str:
     wanted = run.config.after
-    written = export(run, out=wanted.checkpoints, precision=wanted.precision, progress=progress)
+    written = export(run, out=wanted.checkpoints, form=wanted.precision, progress=progress)
     parity = written.parity
     return (
         f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB) and its card; against torch: "
         f"at most {parity.largest_box_px:.2f} px and {parity.largest_score:.4f} in score, mAP50 on val "
-        f"{parity.map50_torch:.3f} and {parity.map50_onnx:.3f}"
+        f"{parity.map50_torch:.3f} and {parity.map50_exported:.3f}"
     )
