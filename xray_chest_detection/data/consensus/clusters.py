@@ -41,8 +41,7 @@ class Clusters:
 
     def sum(self, values: FloatArray) -> FloatArray:
         """Sum per cluster, `(K, D)`, of values per box `(N, D)`."""
-        columns = [sums(self.label, column, len(self)) for column in values.T]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
+        return np.stack([sums(self.label, column, len(self)) for column in values.T], axis=1)
 
 
 def clusters_of(readings: Readings, label: IntArray) -> Clusters:

@@ -21,7 +21,8 @@ class Hypotheses:
 
     The first `P` hypotheses are patterns: a cluster by itself, known by its class, its readers and its voters, so that
     many clusters share one. The others are joint: all clusters of a place are one finding, which some readers called
-    by another name; one such hypothesis for each cluster of the place, whose class is then the right name.
+    by another name; one such hypothesis for each cluster that has a place, in the order of these clusters, whose class
+    is then the right name.
 
     Attributes:
         class_id: `(H,)` the class of the finding.
@@ -32,7 +33,6 @@ class Hypotheses:
         log_chance: `(P,)` log chance that the voters' boxes overlap although nothing is there.
         place: `(K,)` the place of each cluster, -1 for a cluster that shares its with no other.
         log_coincidence: `(Q,)` log chance that the clusters of a place overlap although they have nothing in common.
-        joint: `(K,)` the joint hypothesis of each cluster, -1 without a place.
     """
 
     class_id: IntArray
@@ -43,7 +43,6 @@ class Hypotheses:
     log_chance: FloatArray
     place: IntArray
     log_coincidence: FloatArray
-    joint: IntArray
 
     @property
     def n_patterns(self) -> int:
@@ -61,8 +60,6 @@ def hypotheses_of(readings: Readings, clusters: Clusters, iou: float) -> Hypothe
     np.maximum.at(at_place, place[members], named[members])
     names = np.concatenate([named[first], at_place[place[members]]])
     row, reader = np.nonzero(names != _ABSENT)
-    joint = np.full(len(clusters), -1)
-    joint[members] = len(first) + np.arange(len(members))
     chance = np.log(_chance_overlap(readings, iou))[clusters.class_id[first]]
     return Hypotheses(
         class_id=np.concatenate([clusters.class_id[first], clusters.class_id[members]]),
@@ -73,7 +70,6 @@ def hypotheses_of(readings: Readings, clusters: Clusters, iou: float) -> Hypothe
         log_chance=(clusters.votes[first].sum(axis=1) - 1) * chance,
         place=place,
         log_coincidence=_log_coincidence(readings, clusters, place, iou),
-        joint=joint,
     )
 
 
