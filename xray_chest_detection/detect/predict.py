@@ -6,7 +6,7 @@ describe the deployed program.
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,40 @@ def head_of(model: torch.nn.Module, squares: Sequence[NDArray[np.uint8]]) -> NDA
     return np.asarray(head.float().cpu().numpy(), np.float32)
 
 
+def pack(candidates: Candidates) -> dict[str, Any]:
+    """Candidates as named arrays for an `.npz` file; at least one image."""
+    found = candidates.per_image
+    return {
+        "xyxy": np.concatenate([one.xyxy for one in found]),
+        "score": np.concatenate([one.score for one in found]),
+        "class_id": np.concatenate([one.class_id for one in found]).astype(np.int16),
+        "count": np.array([len(one) for one in found], np.int64),
+        "size_px": np.array([(one.width_px, one.height_px) for one in found], np.int64),
+        "image_id": np.array(candidates.image_id),
+    }
+
+
+def unpack(arrays: Mapping[str, Any]) -> Candidates:
+    """Candidates from the arrays of `pack`.
+
+    Raises:
+        KeyError: An array is missing.
+    """
+    arrays = {name: arrays[name] for name in _ARRAYS}
+    ends = np.cumsum(arrays["count"])
+    per_image = tuple(
+        Detections(
+            arrays["xyxy"][end - count : end],
+            arrays["score"][end - count : end],
+            arrays["class_id"][end - count : end].astype(np.int64),
+            int(width),
+            int(height),
+        )
+        for end, count, (width, height) in zip(ends, arrays["count"], arrays["size_px"], strict=True)
+    )
+    return Candidates(tuple(str(name) for name in arrays["image_id"]), per_image)
+
+
 def _to_device(model: torch.nn.Module, device: str) -> torch.nn.Module:
     """Move a model to a device, named as torch does it (`cuda:0`) or as `train.py` does it (`0`)."""
     try:
@@ -174,17 +208,8 @@ def _decode_batch(model: torch.nn.Module, batch: list[tuple[NDArray[np.uint8], L
 
 
 def _write(path: Path, candidates: Candidates) -> None:
-    found = candidates.per_image
-    arrays: dict[str, Any] = {
-        "xyxy": np.concatenate([one.xyxy for one in found]),
-        "score": np.concatenate([one.score for one in found]),
-        "class_id": np.concatenate([one.class_id for one in found]).astype(np.int16),
-        "count": np.array([len(one) for one in found], np.int64),
-        "size_px": np.array([(one.width_px, one.height_px) for one in found], np.int64),
-        "image_id": np.array(candidates.image_id),
-    }
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, **pack(candidates))
 
 
 def _read(path: Path) -> Candidates | None:
@@ -193,21 +218,9 @@ def _read(path: Path) -> Candidates | None:
         return None
     try:
         with path.open("rb") as stream, np.load(stream) as stored:
-            arrays = {name: stored[name] for name in _ARRAYS}
+            return unpack(stored)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    ends = np.cumsum(arrays["count"])
-    per_image = tuple(
-        Detections(
-            arrays["xyxy"][end - count : end],
-            arrays["score"][end - count : end],
-            arrays["class_id"][end - count : end].astype(np.int64),
-            int(width),
-            int(height),
-        )
-        for end, count, (width, height) in zip(ends, arrays["count"], arrays["size_px"], strict=True)
-    )
-    return Candidates(tuple(str(name) for name in arrays["image_id"]), per_image)
 
 
 def require_boxes(split: LabelledSplit, *, purpose: str) -> None:
