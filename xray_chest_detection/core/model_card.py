@@ -10,6 +10,7 @@ from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.errors import ModelError
 
 CARD_SUFFIX = ".card.yaml"
+SYNTHETIC_DATA = "synthetic radiographs"  # name of the training data of models that know drawings only
 NOT_A_DEVICE = "Research software, not a medical device. Not for diagnosis."
 
 
@@ -66,13 +67,23 @@ class Metric(_Strict):
 
 
 class TrainingData(_Strict):
-    """What the model was trained on: name, source, licence and counts per split."""
+    """What the model was trained on: name, source, licence and counts per split.
+
+    Attributes:
+        name: What it is.
+        source: Who published it.
+        licence: What its publisher allows.
+        counts: Split to counts of images, patients and boxes.
+        split_sha256: Digest of the split by patient.
+        readers: How many readers saw an image and how their boxes became one set; empty where it is not known.
+    """
 
     name: str
     source: str
     licence: str
     counts: dict[str, Any]
     split_sha256: str | None = None
+    readers: str = ""
 
 
 class ModelCard(_Strict):
@@ -91,6 +102,7 @@ class ModelCard(_Strict):
         thresholds: The deployed operating point.
         training_data: What it was trained on.
         recipe: The main training settings.
+        versions: Versions of the software it was trained with.
         metrics: Measured numbers on the test split, with the thresholds above where they need any.
         limits: What it must not be used for and where it fails.
         licence: Licence of the weights.
@@ -110,6 +122,7 @@ class ModelCard(_Strict):
     thresholds: Thresholds
     training_data: TrainingData
     recipe: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     limits: tuple[str, ...] = ()
     licence: str = "AGPL-3.0-only"

@@ -1,17 +1,22 @@
 """The model card of a run: what it was trained on, what was measured, and what it must not be trusted with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from xray_chest_detection.core.manifest import Manifest, read_manifest
-from xray_chest_detection.core.model_card import Metric, ModelCard, Thresholds, TrainingData
-from xray_chest_detection.data.yolo import INDEX_FILE
+from xray_chest_detection.core.files import sha256_of
+from xray_chest_detection.core.manifest import FILE_NAME, Manifest, read_manifest
+from xray_chest_detection.core.model_card import SYNTHETIC_DATA, Metric, ModelCard, Thresholds, TrainingData
+from xray_chest_detection.data.yolo import INDEX_FILE, read_classes
+from xray_chest_detection.detect.predict import read_checkpoint
+from xray_chest_detection.detect.results import read_metrics
 from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.thresholds import read_thresholds
 
 # What a card repeats of an evaluation; everything else stays in the run folder.
-_ON_CARD = ("mAP50", "mAP40", "mAP50-95", "AP50 ", "sensitivity at 1 ", "sensitivity at 0.5 ")
+_ON_CARD = ("ECE", "mAP50", "mAP40", "mAP50-95", "AP50 ", "sensitivity at 1 ", "sensitivity at 0.5 ")
 _AT_POINT = " at the operating point"
 
 _SOURCES = {
@@ -26,7 +31,11 @@ _SOURCES = {
         "rules of the competition: non-commercial research",
     ),
 }
-_SYNTHETIC = ("synthetic radiographs", "drawn by data_prep.sample of this project", "CC0-1.0")
+_READERS = {
+    "nih": "NIH: one reader for each image, whose boxes are taken as they are.",
+    "vinbigdata": "VinDr-CXR: three radiologists for each image, independent of each other.",
+}
+_SYNTHETIC = (SYNTHETIC_DATA, "drawn by data_prep.sample of this project", "CC0-1.0")
 
 
 def make_card(
@@ -71,7 +80,8 @@ def make_card(
         classes=tuple(classes),
         thresholds=thresholds,
         training_data=training_data(run, data),
-        recipe=_recipe(run) | {"export": export},
+        recipe=_recipe(run) | ({"export": export} if export else {}),
+        versions=_versions(run),
         metrics=tuple(metric for metric in metrics if _belongs_on_card(metric)),
         limits=limits(run, data, metrics),
         created=_created(run),
@@ -83,8 +93,39 @@ def training_data(run: Run, data: Manifest) -> TrainingData:
     known = [_SYNTHETIC] if run.config.synthetic else [_SOURCES.get(name, (name,) * 3) for name in _sources(run)]
     names, sources, licences = (" + ".join(dict.fromkeys(column)) for column in zip(*known, strict=True))
     return TrainingData(
-        name=names, source=sources, licence=licences, counts=data.counts, split_sha256=data.inputs.get("split.csv")
+        name=names,
+        source=sources,
+        licence=licences,
+        counts=data.counts,
+        split_sha256=data.inputs.get("split.csv"),
+        readers=_readers(run, data),
     )
+
+
+def card_of_checkpoint(run: Run) -> ModelCard:
+    """The card of a run's weights as training left them, for a look at it before an export.
+
+    Raises:
+        DataError: The data set or its manifest is missing.
+        ModelError: There are no thresholds for these weights, or the evaluation is damaged.
+    """
+    return make_card(
+        run,
+        name=run.config.name,
+        file=run.weights.name,
+        sha256=sha256_of(run.weights),
+        companions={},
+        architecture=architecture_of(read_checkpoint(run.weights)),
+        classes=read_classes(run.config.data),
+        thresholds=read_thresholds(run),
+        metrics=read_metrics(run),
+        export={},
+    )
+
+
+def architecture_of(model: object) -> str:
+    """Name of the architecture of a model of ultralytics."""
+    return Path(str(getattr(model, "yaml", {}).get("yaml_file", "detector"))).stem.replace("yolo", "YOLO")
 
 
 def limits(run: Run, data: Manifest, metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -144,11 +185,41 @@ def _sources(run: Run) -> list[str]:
     return sorted(index["source"].dropna().unique())
 
 
+def _readers(run: Run, data: Manifest) -> str:
+    """How many readers the sources have and, as far as the tables still tell, how their boxes became one set."""
+    if run.config.synthetic:
+        return ""
+    sources = _sources(run)
+    sentences = [_READERS[name] for name in sources if name in _READERS]
+    rule = _consensus(Path(str(data.config.get("tables", ""))))
+    if "vinbigdata" in sources and rule:
+        sentences.append(f"Boxes of several readers became one set by the consensus rule {rule}.")
+    return " ".join(sentences)
+
+
+def _consensus(tables: Path) -> str:
+    """The consensus rule of united tables; empty when the tables are gone or of another kind."""
+    if not (tables / FILE_NAME).is_file():
+        return ""
+    settings = read_manifest(tables).config.get("consensus") or {}
+    return f"{settings['rule']} (IoU {settings['iou']:g})" if {"rule", "iou"} <= settings.keys() else ""
+
+
+def _versions(run: Run) -> dict[str, str]:
+    return read_manifest(run.folder).versions if run.finished else {}
+
+
 def _recipe(run: Run) -> dict[str, Any]:
     kept = ("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed")
+    kept += ("checkpoint", "precision", "mask_unknown")
     settings = run.config.model_dump(mode="json")
+    # Runs from before a setting existed did not do what its default says.
+    trained_with = read_manifest(run.folder).config if run.finished else settings
     changes = {name: value for name, value in settings["augment"].items() if value}
-    return {name: settings[name] for name in kept} | {"weights": _start(run), "augment": changes}
+    return {name: settings[name] for name in kept if name in trained_with} | {
+        "weights": _start(run),
+        "augment": changes,
+    }
 
 
 def _start(run: Run) -> str:

@@ -11,6 +11,7 @@ import onnx
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import letterbox
 from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.card import architecture_of
 from xray_chest_detection.detect.noise import quiet
 from xray_chest_detection.detect.onnx_half import store_weights_as_half
 from xray_chest_detection.detect.predict import load_model
@@ -37,7 +38,7 @@ def float_onnx(run: Run, split: LabelledSplit, folder: Path) -> tuple[onnx.Model
         ModelError: The weights cannot be exported, or were trained on other classes.
     """
     model = load_model(run.weights, classes=split.classes, device="cpu")
-    architecture = Path(str(getattr(model, "yaml", {}).get("yaml_file", "detector"))).stem.replace("yolo", "YOLO")
+    architecture = architecture_of(model)
     exported = _export_with_ultralytics(run, folder)
     del exported.metadata_props[:]  # it holds paths of this machine; the card says what a reader needs
     return exported, architecture
