@@ -34,9 +34,9 @@ pytest: $(FULL)/ready
 	$(FULL)/bin/pytest
 
 # One at a time with `make bench BENCHMARKS=consensus`.
-BENCHMARKS ?= consensus reader_simulation
+BENCHMARKS ?= consensus reader_simulation tune_nms
 
-bench: $(FULL)/ready  ## consensus rules: how fast, and how near to a known truth
+bench: $(FULL)/ready  ## consensus rules and threshold tuning: how fast, and how near to a reference
 	@for name in $(BENCHMARKS); do $(FULL)/bin/python -m benchmarks.$$name || exit 1; done
 
 pipeline: $(FULL)/ready  ## synthetic data, from raw files to a served model, in a few minutes

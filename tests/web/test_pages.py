@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 
 from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.demo import DemoConfig
-from xray_chest_detection.core.model_card import read_card
+from xray_chest_detection.core.model_card import read_card, write_card
 from xray_chest_detection.errors import ConfigError
-from xray_chest_detection.web.app import serve
+from xray_chest_detection.web.app import create_app, serve
 from xray_chest_detection.web.gallery import humanise
 from xray_chest_detection.web.pages import counts_table
 from xray_chest_detection.web.uploads import clean_name
@@ -83,6 +83,20 @@ def test_the_cards_are_shown_whole(client: FlaskClient) -> None:
     page = client.get("/models").text
     for wanted in ("Cardiomegaly", "Shown from score 0.20; NMS IoU 0.50", "sha256", "AGPL-3.0-only", "fixed answer"):
         assert wanted in page
+
+
+def test_thresholds_are_shown_with_the_boxes_behind_them(root: Path) -> None:
+    path = root / "checkpoints" / "multi.card.yaml"
+    old = create_app(DemoConfig(threads=1), root=root).test_client().get("/models").text
+    assert "Chosen from" not in old
+    assert "Threshold by class" not in old
+    chosen = {"per_class": {"Effusion": 0.35}, "n_boxes": {"Cardiomegaly": 11, "Effusion": 29}}
+    card = read_card(path)
+    point = card.thresholds.model_copy(update={**chosen, "score": 0.44, "out_of_fold_score": 0.41})
+    write_card(path, card.model_copy(update={"thresholds": point}))
+    page = create_app(DemoConfig(threads=1), root=root).test_client().get("/models").text
+    assert "Effusion 0.35; others 0.20" in page
+    assert "40 boxes: Cardiomegaly 11, Effusion 29. The objective is 0.44 on them and 0.41 on patients" in page
 
 
 def test_counts_are_a_table_of_splits() -> None:
