@@ -43,7 +43,7 @@ def write_dataset(folder: Path, *, classes: tuple[str, ...] = CLASSES, boxed: bo
                 lines = f"{class_id} " + " ".join(f"{value:.6f}" for value in box) + "\n"
             Image.fromarray(pixels).save(folder / "images" / split / f"{name}.png")
             (folder / "labels" / split / f"{name}.txt").write_text(lines)
-            rows.append(f"{name},{number // 2},nih,{split},images/{split}/{name}.png")
+            rows.append(f"{name},{split}{number // 2},nih,{split},images/{split}/{name}.png")
             number += 1
     (folder / "index.csv").write_text("\n".join(rows) + "\n")
     names = dict(enumerate(classes))

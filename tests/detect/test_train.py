@@ -472,3 +472,11 @@ def test_run_with_side_files(tmp_path, dataset, make_config) -> None:
         loading = [sys.executable, "-c", _LOAD_WITHOUT_US, str(file)]
         done = subprocess.run(loading, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_nobody_trains_on_a_patient_of_the_test_split(tmp_path, dataset, make_config):
+    index = dataset / "index.csv"
+    index.write_text(index.read_text().replace(",test13,", ",train0,"))
+    with pytest.raises(DataError, match=r"index\.csv: patient 'train0' of nih is in test and train"):
+        train(make_config(tmp_path, dataset))
+    assert not (tmp_path / "runs").exists()

@@ -15,6 +15,7 @@ from xray_chest_detection.core.manifest import (
     versions_of,
     write_manifest,
 )
+from xray_chest_detection.data.provenance import require_patients_apart
 from xray_chest_detection.data.yolo import DATA_FILE
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
@@ -206,6 +207,7 @@ def _require_data(config: DetectConfig) -> None:
     if not (config.data / DATA_FILE).is_file():
         raise DataError(f"{config.data}: no data set here; build it with `python -m data_prep.build_yolo` first")
     read_manifest(config.data)
+    require_patients_apart(config.data)
     read_side_labels(config)
 
 
