@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xray_chest_detection.core.evaluation import Scores, known_boxes, mean_over_classes, rates_of, score_boxes
+from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.core.measures import known_boxes
+from xray_chest_detection.core.numbers import mean_over_classes, rates_of
 
 CLASSES = ("a", "b", "c")
 N_IMAGES = 14

@@ -71,7 +71,7 @@ def test_class_without_boxes_is_undefined_and_left_out_of_the_mean(make_scene) -
     result = measure("run", wider, candidates, POINT, resamples=50)
     assert result.value("AP50 never") is None
     assert result.value("mAP50") == result.value("AP50 a")
-    assert "never" not in result.evidence.pr_curves
+    assert "never" not in result.evidence.scores.pr_curves
 
 
 def test_intervals_hold_the_value_and_can_be_left_out(make_scene) -> None:

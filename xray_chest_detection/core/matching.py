@@ -3,7 +3,7 @@
 Source: matching as in COCO (Lin et al. 2014, https://github.com/cocodataset/cocoapi, `cocoeval.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from xray_chest_detection.core.detections import Detections
 MAX_DETECTIONS = 100
 
 FloatArray = NDArray[np.float64]
+Overlap = Callable[[FloatArray, FloatArray], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +133,12 @@ def match(
     *,
     ious: Sequence[float] = (0.5,),
     max_detections: int = MAX_DETECTIONS,
+    overlap: Overlap = boxes.iou,
 ) -> Matches:
     """Match predictions with true boxes, whatever their class; pass the boxes of one class for a class's numbers.
 
     As in COCO: per image the `max_detections` best predictions, by falling score, each take the free true box they
-    overlap most, if the overlap is at least the threshold. Ties in score are ordered by image and then by box, so that
+    overlap most, if the overlap is at least the threshold. Ties in score are ordered by image, box and class, so that
     the result does not depend on the order of the rows.
 
     Args:
@@ -144,6 +146,7 @@ def match(
         predictions: Predictions on the same list of images.
         ious: Overlaps from which a prediction counts, each in (0, 1].
         max_detections: At most this many predictions per image.
+        overlap: How much predictions `(N, 4)` and true boxes `(M, 4)` overlap, `(N, M)`.
 
     Raises:
         ValueError: The two tables are not about the same list of images.
@@ -156,7 +159,7 @@ def match(
     for image in np.unique(truth.image):
         rows = np.flatnonzero(ordered.image == image)
         if len(rows):
-            overlaps = boxes.iou(ordered.xyxy[rows], truth.xyxy[truth.image == image])
+            overlaps = overlap(ordered.xyxy[rows], truth.xyxy[truth.image == image])
             hit[:, rows] = _greedy(overlaps.astype(np.float64), levels)
     positives = np.bincount(truth.image, minlength=truth.n_images).astype(np.int64)
     return Matches(levels, ordered.score, ordered.image, hit, positives)
@@ -219,7 +222,7 @@ def confusion(truth: BoxTable, predictions: BoxTable, *, n_classes: int, iou: fl
 
 def _order(table: BoxTable) -> NDArray[np.int64]:
     x_min, y_min, x_max, y_max = table.xyxy.T
-    return np.lexsort((y_max, x_max, y_min, x_min, table.image, -table.score))
+    return np.lexsort((table.class_id, y_max, x_max, y_min, x_min, table.image, -table.score))
 
 
 def _capped(ordered: BoxTable, max_detections: int) -> BoxTable:

@@ -18,7 +18,7 @@ from xray_chest_detection.core.matching import Matches
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 RECALLS = np.linspace(0, 1, 101)
 FROC_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-_F1_GRID = np.linspace(0, 1, 1000)
+SCORES = np.linspace(0, 1, 1000)
 _EPS = np.spacing(1)
 
 Weights = NDArray[np.float64]
@@ -136,6 +136,20 @@ def precision_recall_curve(matches: Matches, *, overlap: int = 0) -> FloatArray:
     return _sampled(found / matches.n_positives, found / hits.shown[:-1].sum(axis=1))
 
 
+def score_curves(matches: Matches, *, overlap: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Precision, recall and F1 `(1000,)` when all boxes of at least each of the `SCORES` are shown.
+
+    Interpolated between the scores of the boxes; above the highest of them precision is 1 and recall 0. Zeros without
+    predictions or without true boxes.
+    """
+    if not len(matches.score) or not matches.n_positives:
+        return np.zeros(len(SCORES)), np.zeros(len(SCORES)), np.zeros(len(SCORES))
+    found = np.cumsum(matches.hit[overlap])
+    precision = np.interp(-SCORES, -matches.score, found / np.arange(1, len(found) + 1), left=1)
+    recall = np.interp(-SCORES, -matches.score, found / matches.n_positives, left=0)
+    return precision, recall, 2 * precision * recall / (precision + recall + 1e-16)
+
+
 def counts(matches: Matches, *, overlap: int = 0) -> Counts:
     """Finds, false alarms and misses when every prediction of the record is shown."""
     found = int(matches.hit[overlap].sum())
@@ -163,11 +177,9 @@ def best_f1_point(per_class: Sequence[Matches]) -> tuple[float, float, float]:
     present = [matches for matches in per_class if matches.n_positives]
     if not present:
         return 0.0, 0.0, 0.0
-    curves = np.array([_score_curves(matches) for matches in present])
-    precision, recall = curves[:, 0], curves[:, 1]
-    f1 = 2 * precision * recall / (precision + recall + 1e-16)
+    precision, recall, f1 = np.array([score_curves(matches) for matches in present]).transpose(1, 0, 2)
     best = int(_smooth(f1.mean(axis=0), share=0.1).argmax())
-    return float(_F1_GRID[best]), float(precision[:, best].mean()), float(recall[:, best].mean())
+    return float(SCORES[best]), float(precision[:, best].mean()), float(recall[:, best].mean())
 
 
 def _weights(matches: Matches, weights: Weights | None) -> Weights:
@@ -187,19 +199,6 @@ def _sampled(recall: FloatArray, precision: FloatArray) -> FloatArray:
 def _at_recalls(recall: FloatArray, envelope: FloatArray) -> FloatArray:
     place = np.searchsorted(recall, RECALLS, side="left")
     return np.append(envelope, 0.0)[place]
-
-
-def _score_curves(matches: Matches) -> tuple[FloatArray, FloatArray]:
-    """Precision and recall `(1000,)` as functions of the score, for the first overlap."""
-    if not len(matches.score):
-        return np.zeros(len(_F1_GRID)), np.zeros(len(_F1_GRID))
-    found = np.cumsum(matches.hit[0])
-    precision = found / np.arange(1, len(found) + 1)
-    recall = found / matches.n_positives
-    return (
-        np.interp(-_F1_GRID, -matches.score, precision, left=1),
-        np.interp(-_F1_GRID, -matches.score, recall, left=0),
-    )
 
 
 def _smooth(values: FloatArray, *, share: float) -> FloatArray:

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.core import matching, metrics
-from xray_chest_detection.core.evaluation import LOW_IOU, image_rows, mean_over_classes, rates_of, with_interval
 from xray_chest_detection.core.intervals import RESAMPLES, patient_weights
 from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.core.measures import LOW_IOU
+from xray_chest_detection.core.numbers import image_rows, mean_over_classes, rates_of, with_interval
 from xray_chest_detection.data.consensus import merge
 from xray_chest_detection.data.readings import BoolArray, FloatArray, Readings
 from xray_chest_detection.errors import DataError
@@ -101,7 +102,7 @@ class HumanCeiling:
 
     def to_rows(self) -> list[dict[str, str | int | float | None]]:
         """The rows as plain values, each interval as two more columns."""
-        return [_flat(row) for row in self.rows]
+        return [flat_row(row) for row in self.rows]
 
 
 def human_ceiling(
@@ -139,6 +140,17 @@ def human_ceiling(
     parts += [_mean(MEAN, compared, np.ones(len(compared))), _mean(WEIGHTED_MEAN, compared, findings)]
     names = (ALL_CLASSES, *readings.classes)
     return HumanCeiling(config, resamples, tuple(row for part in parts for row in _rows(part, names)))
+
+
+def flat_row(row: CeilingRow) -> dict[str, str | int | float | None]:
+    """A row as plain values, each interval as two more columns."""
+    flat: dict[str, str | int | float | None] = {}
+    for name, value in vars(row).items():
+        if isinstance(value, Estimate):
+            flat |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            flat[name] = value
+    return flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,13 +235,3 @@ def _rows(part: _Part, names: tuple[str, ...]) -> list[CeilingRow]:
         measures = (ap40, ap50, sensitivity, false_positives)
         rows.append(CeilingRow(part.reader, name, n_images, n_findings, n_boxes, n_drawn, *measures))
     return rows
-
-
-def _flat(row: CeilingRow) -> dict[str, str | int | float | None]:
-    flat: dict[str, str | int | float | None] = {}
-    for name, value in vars(row).items():
-        if isinstance(value, Estimate):
-            flat |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-        else:
-            flat[name] = value
-    return flat

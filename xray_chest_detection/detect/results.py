@@ -5,17 +5,16 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.evaluation import ClassRow
+from xray_chest_detection.core.evaluation import ClassRow, Scores
 from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.model_card import Metric, Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import read_thresholds
 from xray_chest_detection.errors import ModelError
@@ -28,16 +27,12 @@ class Evidence:
     Attributes:
         split: Images and true boxes.
         shown: What the operating point shows on each image.
-        pr_curves: Class name to precision `(101,)` at IoU 0.5.
-        froc: Name to false alarms per image and sensitivity, `(H,)` each, at IoU 0.4.
-        confusion: `(classes + 1, classes + 1)` at the operating point, rows true, last row and column background.
+        scores: The curves.
     """
 
     split: LabelledSplit
     shown: tuple[Detections, ...]
-    pr_curves: dict[str, NDArray[np.float64]]
-    froc: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-    confusion: NDArray[np.int64]
+    scores: Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +50,7 @@ class Evaluation:
         metrics: Every number with its interval.
         per_class: One row per class.
         resamples: Number of resamples behind the intervals; 0 without intervals.
+        ceiling: How human readers do; None where nothing is known of them.
         evidence: What figures are drawn from.
     """
 
@@ -68,11 +64,17 @@ class Evaluation:
     metrics: tuple[Metric, ...]
     per_class: tuple[ClassRow, ...]
     resamples: int
+    ceiling: Ceiling | None
     evidence: Evidence
+
+    @cached_property
+    def by_name(self) -> dict[str, Metric]:
+        """The metrics by name."""
+        return {metric.name: metric for metric in self.metrics}
 
     def value(self, name: str) -> float | None:
         """The value of a metric; None when it is undefined or not among them."""
-        return next((metric.value for metric in self.metrics if metric.name == name), None)
+        return self.by_name[name].value if name in self.by_name else None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the evidence as plain values."""
@@ -89,9 +91,14 @@ class Evaluation:
             "per_class": [vars(row) for row in self.per_class],
             "froc": {
                 name: [[round(float(x), 4), round(float(y), 4)] for x, y in zip(*curve, strict=True)]
-                for name, curve in self.evidence.froc.items()
+                for name, curve in self.evidence.scores.froc.items()
             },
-            "confusion": self.evidence.confusion.tolist(),
+            "reliability": {
+                f"IoU {iou:g}": {name: [vars(one) for one in bins] for name, bins in several.items()}
+                for iou, several in self.evidence.scores.reliability.items()
+            },
+            "confusion": self.evidence.scores.confusion.tolist(),
+            "human_ceiling": None if self.ceiling is None else self.ceiling.to_dict(),
         }
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from xray_chest_detection.core.evaluation import LOW_IOU
 from xray_chest_detection.core.images import read_image
+from xray_chest_detection.core.measures import LOW_IOU
 from xray_chest_detection.core.metrics import RECALLS
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.data.yolo_read import LabelledSplit
@@ -44,7 +44,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 def draw_precision_recall(evaluation: Evaluation, path: Path) -> Path:
     """Interpolated precision over recall at IoU 0.5, a line per class and their mean."""
-    curves = evaluation.evidence.pr_curves
+    curves = evaluation.evidence.scores.pr_curves
     figure = Figure(figsize=(8.4, 5), layout="constrained")
     axes = figure.subplots()
     values = {row.name: row.ap50 for row in evaluation.per_class}
@@ -63,7 +63,7 @@ def draw_froc(evaluation: Evaluation, path: Path) -> Path:
     """Sensitivity over false positives per image, all images in the denominator."""
     figure = Figure(figsize=(8.4, 5), layout="constrained")
     axes = figure.subplots()
-    for name, (false_alarms, sensitivity) in evaluation.evidence.froc.items():
+    for name, (false_alarms, sensitivity) in evaluation.evidence.scores.froc.items():
         colour, style, width = _LINE_STYLES.get(name, (class_colour(name), "-", 1.3))
         x = np.concatenate([[1e-3], np.maximum(false_alarms, 1e-3), [1e3]])
         y = np.concatenate([[0.0], sensitivity, sensitivity[-1:] if len(sensitivity) else [0.0]])
@@ -80,7 +80,7 @@ def draw_froc(evaluation: Evaluation, path: Path) -> Path:
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> Path:
     """Confusion matrix at the operating point: counts, shaded by the share of the true class."""
-    matrix = evaluation.evidence.confusion
+    matrix = evaluation.evidence.scores.confusion
     names = [*evaluation.evidence.split.classes, "nothing"]
     side = 2.4 + 0.72 * len(names)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")

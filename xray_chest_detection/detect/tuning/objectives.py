@@ -7,8 +7,8 @@ import numpy as np
 
 from xray_chest_detection.config.detect import ObjectiveName
 from xray_chest_detection.core import metrics
-from xray_chest_detection.core.evaluation import LOW_IOU
 from xray_chest_detection.core.matching import Matches
+from xray_chest_detection.core.measures import LOW_IOU
 from xray_chest_detection.core.metrics import RECALLS
 
 MATCH_IOUS = (0.5, LOW_IOU)
