@@ -17,7 +17,7 @@ from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import show
 from xray_chest_detection.detect.tune_nms import tune_nms
 from xray_chest_detection.errors import ModelError
-from xray_chest_detection.report.tables import class_table
+from xray_chest_detection.report.evaluation_page import class_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

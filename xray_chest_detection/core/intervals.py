@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 1000
+EVALUATION_RESAMPLES = 2000  # of models; each reader of the human ceiling gets `RESAMPLES`
 LEVEL = 0.95
 
 

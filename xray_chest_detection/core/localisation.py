@@ -3,8 +3,10 @@
 IoBB is the intersection over the area of the detected box: 1 for any box inside the finding, so that it forgives boxes
 that are too small, and a box that is much too large scores low. A true box is located when a shown box of its class on
 the image has an overlap above T; one shown box may locate several and several one. A shown box that locates no true box
-of its class is a false positive. Accuracy is the share of true boxes that are located. False positives are counted on
-images that have a box of the class, for the paper had boxes on no others; FROC counts all images.
+of its class is a false positive; a second box on a located finding is none. Accuracy is the share of true boxes that
+are located, false positives are counted per image, those without a finding included.
+
+The paper does not say which images its average false positives are over; its boxes were on images with a finding only.
 
 Source: Wang et al. 2017, ChestX-ray8 (CVPR), section 4.2, "T(IoBB)" and "T(IoU)", Acc. and AFP.
 """
@@ -31,7 +33,7 @@ class Located:
     Attributes:
         boxes: `(I,)` true boxes.
         located: `(T, I)` true boxes that are located.
-        false_positives: `(T, I)` shown boxes that locate nothing, on images with a true box.
+        false_positives: `(T, I)` shown boxes that locate nothing.
     """
 
     boxes: FloatArray
@@ -44,15 +46,16 @@ class Located:
         return ratio(located, np.broadcast_to(weights @ self.boxes, located.shape))
 
     def false_positives_per_image(self, weights: FloatArray) -> FloatArray:
-        """Per image with a box of the class, `(T, R)`; NaN without such an image."""
+        """`(T, R)` under weights `(R, I)`, 0 for images the class is unknown on; NaN without images."""
         false_positives = self.false_positives @ weights.T
-        return ratio(false_positives, np.broadcast_to(weights @ (self.boxes > 0), false_positives.shape))
+        return ratio(false_positives, np.broadcast_to(weights.sum(axis=1), false_positives.shape))
 
 
 def locate(truth: BoxTable, shown: BoxTable, *, measure: Measure) -> Located:
     """Count what the shown boxes of one class locate of its true boxes, at all `THRESHOLDS`."""
     levels = np.array(THRESHOLDS)[:, None, None]
-    located, false_positives = np.zeros((2, len(THRESHOLDS), truth.n_images))
+    located = np.zeros((len(THRESHOLDS), truth.n_images))
+    false_positives = np.tile(np.bincount(shown.image, minlength=truth.n_images).astype(np.float64), (len(levels), 1))
     for image in np.unique(truth.image):
         real, drawn = truth.xyxy[truth.image == image], shown.xyxy[shown.image == image]
         above = (iobb(drawn, real) if measure == "IoBB" else boxes.iou(drawn, real)) > levels

@@ -292,7 +292,9 @@ def localisation_numbers(scene: Scene) -> list[Number]:
         ]
         columns = {
             "accuracy": np.stack([record.accuracy(scene.rows) for record in records]),
-            "false positives": np.stack([record.false_positives_per_image(scene.rows) for record in records]),
+            "false positives": np.stack(
+                [record.false_positives_per_image(scene.rows_of(index)) for index, record in enumerate(records)]
+            ),
         }
         for column, values in columns.items():
             for place, threshold in enumerate(localisation.THRESHOLDS):

@@ -13,7 +13,7 @@ import numpy as np
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.files import sha256_of
-from xray_chest_detection.core.intervals import patient_weights
+from xray_chest_detection.core.intervals import EVALUATION_RESAMPLES, RESAMPLES, patient_weights
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.metrics import FROC_RATES
 from xray_chest_detection.core.model_card import Thresholds
@@ -27,16 +27,13 @@ from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import read_thresholds, show
 from xray_chest_detection.inference.decode import FLOOR
 
-RESAMPLES = 2000
-_CEILING_RESAMPLES = 1000
-
 
 def evaluate(
     run: Run,
     split_name: str = "test",
     *,
     thresholds: Thresholds | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int = EVALUATION_RESAMPLES,
     ious: Mapping[str, tuple[float, ...]] | None = None,
     ceiling: Path | None = None,
     device: str | None = None,
@@ -62,7 +59,7 @@ def evaluate(
     split = read_labelled_split(run.config.data, split_name)
     require_boxes(split, purpose="an evaluation")
     humans = (
-        ceiling_of_data(run.config.data, split, resamples=min(resamples, _CEILING_RESAMPLES))
+        ceiling_of_data(run.config.data, split, resamples=min(resamples, RESAMPLES))
         if ceiling is None
         else read_ceiling(ceiling, split.classes)
     )
@@ -87,7 +84,7 @@ def measure(
     thresholds: Thresholds,
     *,
     weights_sha256: str = "",
-    resamples: int = RESAMPLES,
+    resamples: int = EVALUATION_RESAMPLES,
     seed: int = 0,
     ious: Mapping[str, tuple[float, ...]] | None = None,
     labelled: BoolArray | None = None,

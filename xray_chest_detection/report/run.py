@@ -8,8 +8,8 @@ from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import TunedThresholds
 from xray_chest_detection.detect.tuning.grid import GridPoint
 from xray_chest_detection.report.canvas import FOLDER
+from xray_chest_detection.report.evaluation_page import evaluation_markdown, evaluation_summary
 from xray_chest_detection.report.figures import draw_evaluation
-from xray_chest_detection.report.tables import evaluation_markdown, evaluation_summary
 from xray_chest_detection.report.tuning_figures import GRID_FIGURE, draw_grid
 
 
