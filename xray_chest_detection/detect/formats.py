@@ -31,7 +31,8 @@ from xray_chest_detection.inference.session import DetectorSession
 
 FORMATS_FILE = "formats.json"
 THREADS = (1, 2)
-ROUNDS = 3  # every candidate is timed several times in turn, so that a busy minute of the machine hits all of them
+ROUNDS = 3  # every candidate is timed in several turns, so that a busy minute of the machine hits all of them
+FILMS_A_ROUND = 5
 WARM_UP = 2
 
 Films = Sequence[Any]
@@ -188,8 +189,9 @@ def _times(
     seconds: dict[tuple[str, str], dict[int, list[float]]] = {
         row: {threads: [] for threads in THREADS} for row in openers
     }
-    for turn in range(ROUNDS):
-        numbers = range(turn, timed_runs, ROUNDS)
+    rounds = max(1, min(ROUNDS, timed_runs // FILMS_A_ROUND))
+    for turn in range(rounds):
+        numbers = range(turn, timed_runs, rounds)
         for row, opener in openers.items():
             for threads in THREADS:
                 with opener(threads) as detect:

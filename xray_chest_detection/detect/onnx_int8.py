@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from xray_chest_detection.errors import ModelError
+
 CALIBRATION_IMAGES = 64
 
 
@@ -28,23 +30,29 @@ def quantise(model: onnx.ModelProto, inputs: Sequence[NDArray[np.float32]]) -> o
     Args:
         model: A float32 detector whose nodes are named by module, as torch does it: `/model.22/...`.
         inputs: At least one network input `(1, 3, S, S)` to take the scales from; they take no labels.
+
+    Raises:
+        ModelError: Values inside the network hardly differ from zero, as in one that was never trained.
     """
     with tempfile.TemporaryDirectory(prefix="xray-int8-") as temporary, contextlib.redirect_stdout(io.StringIO()):
         whole, prepared, halved = (Path(temporary) / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
         onnx.save(model, whole)
         quant_pre_process(str(whole), str(prepared))
-        quantize_static(
-            str(prepared),
-            str(halved),
-            _Inputs(model.graph.input[0].name, inputs),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.Percentile,
-            nodes_to_exclude=_head_nodes(onnx.load(prepared)),
-            extra_options={"CalibStridedMinMax": 1},  # one image at a time: all activations of 64 fill gigabytes
-        )
+        try:
+            quantize_static(
+                str(prepared),
+                str(halved),
+                _Inputs(model.graph.input[0].name, inputs),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.Percentile,
+                nodes_to_exclude=_head_nodes(onnx.load(prepared)),
+                extra_options={"CalibStridedMinMax": 1},  # one image at a time: all activations of 64 fill gigabytes
+            )
+        except ValueError as error:  # of the histogram of a value inside the network
+            raise ModelError(f"the network cannot be written as int8 ({error}); export it as fp16") from None
         return onnx.load(halved)
 
 
