@@ -210,8 +210,10 @@ def _versions(run: Run) -> dict[str, str]:
 
 
 def _recipe(run: Run) -> dict[str, Any]:
-    kept = ("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed")
-    kept += ("checkpoint", "precision", "mask_unknown")
+    kept = (
+        *("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed"),
+        *("checkpoint", "precision", "mask_unknown"),
+    )
     settings = run.config.model_dump(mode="json")
     # Runs from before a setting existed did not do what its default says.
     trained_with = read_manifest(run.folder).config if run.finished else settings

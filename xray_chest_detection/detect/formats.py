@@ -4,16 +4,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.images import read_image
-from xray_chest_detection.core.letterbox import letterbox
+from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.machine import cpu_name, usable_cores
 from xray_chest_detection.core.manifest import versions_of
 from xray_chest_detection.core.model_card import Thresholds
@@ -35,8 +37,10 @@ ROUNDS = 3  # every candidate is timed in several turns, so that a busy minute o
 FILMS_A_ROUND = 5
 WARM_UP = 2
 
-Films = Sequence[Any]
-Detect = Callable[[Any], object]
+Film = tuple[NDArray[np.uint8], Letterbox]
+Detect = Callable[[Film], object]
+Candidate = tuple[str, str]  # format and runtime
+Opener = Callable[[int], AbstractContextManager[Detect]]
 
 
 @dataclass(frozen=True)
@@ -111,23 +115,21 @@ def compare_formats(
     """
     split, size_px = read_export_split(run), run.config.image_size_px
     films = [letterbox(read_image(path).pixels, size_px) for path in split.files[:8]]
+    openers: dict[Candidate, Opener] = {
+        ("torch", "torch"): lambda threads: _torch_detector(run, split, read_thresholds(run), threads)
+    }
+    sizes = {"torch": run.weights.stat().st_size}
+    parities: dict[Candidate, Parity] = {}
     with scratch_folder() as temporary:
-        model, architecture = float_onnx(run, split, temporary)
-        cards, sizes = {}, {}
-        for form in forms:
-            (temporary / form).mkdir()
-            file = write_format(model, form, temporary / form / run.config.name, split=split, size_px=size_px)
-            cards[form] = write_described(run, split, file, form=form, architecture=architecture)
-            sizes[form] = size_of(file)
-        rows = [(form, runtime) for form in forms for runtime in RUNTIMES if _reads(runtime, form)]
-        parities = {
-            row: compare(run, split, DetectorSession(cards[row[0]], runtime=row[1]), progress=progress) for row in rows
-        }
-        openers = {("torch", "torch"): lambda threads: _torch_detector(run, split, read_thresholds(run), threads)}
-        openers |= {row: _opener(cards[row[0]], row[1]) for row in rows}
+        for form, card, size_bytes in _written(run, split, forms, temporary):
+            sizes[form] = size_bytes
+            for runtime in RUNTIMES:
+                if _reads(runtime, form):
+                    parities[form, runtime] = compare(
+                        run, split, DetectorSession(card, runtime=runtime), progress=progress
+                    )
+                    openers[form, runtime] = _opener(card, runtime)
         times = _times(openers, films, timed_runs=timed_runs)
-    sizes["torch"] = run.weights.stat().st_size
-    measured = [Measured(*row, sizes[row[0]], times[row], parities.get(row)) for row in openers]
     return Comparison(
         run=run.config.name,
         image_size_px=size_px,
@@ -140,7 +142,7 @@ def compare_formats(
             "cores": usable_cores(),
             "versions": versions_of("onnxruntime", "openvino", "torch"),
         },
-        rows=tuple(measured),
+        rows=tuple(Measured(*row, sizes[row[0]], times[row], parities.get(row)) for row in openers),
     )
 
 
@@ -152,7 +154,17 @@ def write_comparison(run: Run, comparison: Comparison, markdown: str) -> list[Pa
     return paths
 
 
-def _reads(runtime: Runtime, form: Format) -> bool:
+def _written(run: Run, split: LabelledSplit, forms: Sequence[Format], folder: Path) -> Iterator[tuple[str, Path, int]]:
+    """Write each format with its card; gives its name, the path of the card and its size in bytes."""
+    model, architecture = float_onnx(run, split, folder)
+    for form in forms:
+        (folder / form).mkdir()
+        stem = folder / form / run.config.name
+        file = write_format(model, form, stem, split=split, size_px=run.config.image_size_px)
+        yield form, write_described(run, split, file, form=form, architecture=architecture), size_of(file)
+
+
+def _reads(runtime: Runtime, form: str) -> bool:
     return form != "openvino" or runtime != "onnxruntime"
 
 
@@ -162,7 +174,7 @@ def _session(card: Path, runtime: Runtime, threads: int) -> Iterator[Detect]:
     yield lambda film: session.detect_prepared(*film)
 
 
-def _opener(card: Path, runtime: Runtime) -> Callable[[int], Any]:
+def _opener(card: Path, runtime: Runtime) -> Opener:
     return lambda threads: _session(card, runtime, threads)
 
 
@@ -183,12 +195,10 @@ def _torch_detector(run: Run, split: LabelledSplit, thresholds: Thresholds, thre
 
 
 def _times(
-    openers: dict[tuple[str, str], Callable[[int], Any]], films: Films, *, timed_runs: int
-) -> dict[tuple[str, str], dict[int, float]]:
+    openers: dict[Candidate, Opener], films: Sequence[Film], *, timed_runs: int
+) -> dict[Candidate, dict[int, float]]:
     """Median milliseconds of each candidate for each number of threads."""
-    seconds: dict[tuple[str, str], dict[int, list[float]]] = {
-        row: {threads: [] for threads in THREADS} for row in openers
-    }
+    seconds: dict[Candidate, dict[int, list[float]]] = {row: {threads: [] for threads in THREADS} for row in openers}
     rounds = max(1, min(ROUNDS, timed_runs // FILMS_A_ROUND))
     for turn in range(rounds):
         numbers = range(turn, timed_runs, rounds)
@@ -202,7 +212,7 @@ def _times(
     }
 
 
-def _timed(detect: Detect, films: Films, numbers: Iterable[int]) -> list[float]:
+def _timed(detect: Detect, films: Sequence[Film], numbers: Iterable[int]) -> list[float]:
     for _ in range(WARM_UP):
         detect(films[0])
     found = []

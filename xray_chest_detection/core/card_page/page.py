@@ -30,7 +30,7 @@ _PARITY = {
 
 def card_page(card: ModelCard) -> Page:
     """A model card as a page. What the card does not know is said to be not measured or not reported."""
-    sections = {
+    sections: dict[str, tuple[Block, ...]] = {
         "Model": (_facts(card),),
         "Intended use": (Bullets(_INTENDED),),
         "Limits": (Bullets(card.limits) if card.limits else Text(NOT_REPORTED),),
@@ -45,7 +45,7 @@ def card_page(card: ModelCard) -> Page:
     return Page(
         title=f"Model card: {card.title}",
         notice=card.notice,
-        sections=tuple(Section(title, tuple(blocks)) for title, blocks in sections.items()),
+        sections=tuple(Section(title, blocks) for title, blocks in sections.items()),
     )
 
 
