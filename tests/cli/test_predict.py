@@ -143,6 +143,35 @@ def test_none_of_the_heavy_packages_is_loaded(models, images, tmp_path):
     subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True, timeout=120)
 
 
+def test_another_runtime_gives_the_same_answer(models, images, tmp_path):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    answers = []
+    for runtime in ("onnxruntime", "openvino"):
+        out = tmp_path / f"{runtime}.json"
+        arguments = ("--source", images, "--models", "multi", "--checkpoints", models, "--out", out)
+        assert run(*arguments, "--runtime", runtime) == 0
+        answers.append(json.loads(out.read_text()))
+    assert len(answers[0]["images"]) == 4
+    assert answers[0] == answers[1]
+
+
+def test_a_runtime_that_is_not_installed_names_its_extra(models, images, tmp_path):
+    code = (
+        "import sys; sys.modules['openvino'] = None; from xray_chest_detection.cli.main import main; main(sys.argv[1:])"
+    )
+    arguments = ["predict", "--source", images, "--models", "multi", "--checkpoints", models, "--out", tmp_path / "o"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments), "--runtime", "openvino"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: OpenVINO is not installed; install it: pip install -e '.[openvino]'\n"
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize("heavy", ["pandas", "torch", "tqdm"])
 def test_a_missing_package_names_the_extra_to_install(monkeypatch, capsys, heavy):
     def broken(name):

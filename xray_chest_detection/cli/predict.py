@@ -14,6 +14,7 @@ from xray_chest_detection.core.files import atomic_path, write_text
 from xray_chest_detection.core.images import read_image, starts_like_an_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.errors import DataError, ImageError
+from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.predict import detect_radiograph, to_record
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.inference.render import four_panel
@@ -35,6 +36,8 @@ class Options:
         conf: Score from which a box is written; replaces the thresholds of the models' cards.
         checkpoints: Folder with the models and their cards.
         threads: Threads for one image; None uses every core.
+        runtime: What runs the models: `onnxruntime`; `openvino`, which finds the same boxes in less time and is an
+            extra (pip install -e '.[openvino]'); `openvino-fast`, which computes in bfloat16 where the CPU has it.
     """
 
     source: Path
@@ -44,6 +47,7 @@ class Options:
     conf: float | None = None
     checkpoints: Path = field(default=Path("checkpoints"))
     threads: int | None = None
+    runtime: Runtime | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     files = find_images(options.source)
     if options.out.is_dir():
         raise DataError(f"{options.out}: is a folder; give the name of the JSON file to write")
-    registry = Registry.load(options.checkpoints, threads=options.threads)
+    registry = Registry.load(options.checkpoints, threads=options.threads, runtime=options.runtime)
     for name in models:
         registry.get(name)
     images, errors = _predict_all(files, options, registry, models)
