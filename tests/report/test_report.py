@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 from xray_chest_detection.detect.evaluate import measure
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import Evaluation
-from xray_chest_detection.report import figures, training_figures
+from xray_chest_detection.report import curves, figures, training_figures
 from xray_chest_detection.report.evaluation_page import evaluation_markdown, evaluation_summary
 
 CLASSES = ("Cardiomegaly", "Mass/Nodule", "Pneumothorax")
@@ -67,8 +67,8 @@ def test_every_figure_is_a_picture(evaluation: Evaluation, tmp_path: Path) -> No
 
 
 def test_a_figure_is_the_same_every_time(evaluation: Evaluation, tmp_path: Path) -> None:
-    first = figures.draw_froc(evaluation, tmp_path / "a.png").read_bytes()
-    assert figures.draw_froc(evaluation, tmp_path / "b.png").read_bytes() == first
+    first = curves.draw_froc(evaluation, tmp_path / "a.png").read_bytes()
+    assert curves.draw_froc(evaluation, tmp_path / "b.png").read_bytes() == first
 
 
 def test_films_are_spread_over_classes_and_end_with_a_free_one(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_chest_detection.core import measures, metrics
+from xray_chest_detection.core import matching, measures, metrics
 from xray_chest_detection.core.calibration import Calibration
 from xray_chest_detection.core.intervals import percentile_interval
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import LOW_IOU, Records, Scene
+from xray_chest_detection.core.measures import ALL_CLASSES, LOW_IOU, Records, Scene
 from xray_chest_detection.core.model_card import Metric
 from xray_chest_detection.core.numbers import BoolArray, FloatArray, Number, image_rows, rounded, with_interval
 
@@ -71,7 +71,8 @@ class Scores:
         numbers: Every number with its resamples.
         per_class: One row per class.
         pr_curves: Class name to precision `(101,)` at IoU 0.5.
-        score_curves: Class name to precision, recall and F1 `(3, 1000)` over `metrics.SCORES` at IoU 0.5.
+        score_curves: Class name, or `ALL_CLASSES`, to precision, recall and F1 `(3, 1000)` over `metrics.SCORES` at IoU
+            0.5; NaN where they are undefined.
         froc: Name to false alarms per image and sensitivity, `(H,)` each, at IoU 0.4.
         reliability: IoU to class name (`ALL_CLASSES` for the pooled boxes) to the bins of `core.calibration`.
         confusion: `(classes + 1, classes + 1)` of the shown boxes, rows true, last row and column background.
@@ -109,7 +110,7 @@ def score_boxes(
     image_area_px: FloatArray | None = None,
     weights: FloatArray | None = None,
     ious: Mapping[str, tuple[float, ...]] | None = None,
-    rates: Sequence[float] = metrics.FROC_RATES,
+    reader_rates: Mapping[str, float] | None = None,
     split: str = "test",
 ) -> Scores:
     """All numbers from boxes and true boxes on the same images.
@@ -127,7 +128,8 @@ def score_boxes(
         weights: `(R, I)` how often each image counts in each resample; None leaves the intervals out.
         ious: Overlaps of average precision by name, as `core.measures.parse_ious` gives them; None for
             `DEFAULT_IOUS`.
-        rates: False positives per image at which sensitivity is read off.
+        reader_rates: False positives per image of human readers, by class name or `ALL_CLASSES`: sensitivity is read
+            off there as well.
         split: Name of the split, for the metrics.
     """
     scene = Scene.make(
@@ -144,10 +146,11 @@ def score_boxes(
     calibrations = measures.calibrations(records, scene)
     numbers = [
         *measures.precision_numbers(precision, records, scene, overlaps),
-        *measures.froc_numbers(records, scene, rates),
+        *measures.froc_numbers(records, scene),
+        *measures.reader_rate_numbers(records, scene, reader_rates or {}),
         *measures.point_numbers(records, scene),
         *measures.image_numbers(scene),
-        *measures.centre_numbers(scene, rates),
+        *measures.centre_numbers(scene),
         *measures.calibration_numbers(calibrations, scene),
         *measures.localisation_numbers(scene),
     ]
@@ -193,11 +196,15 @@ def _pr_curves(records: Records, scene: Scene) -> dict[str, FloatArray]:
 
 
 def _score_curves(records: Records, scene: Scene) -> dict[str, FloatArray]:
-    return {
-        name: np.stack(metrics.score_curves(matches, overlap=records.place(0.5)))
+    place = records.place(0.5)
+    curves = {
+        name: np.stack(metrics.score_curves(matches, overlap=place))
         for name, matches in zip(scene.classes, records.per_class, strict=True)
         if matches.n_positives
     }
+    if scene.several:
+        curves[ALL_CLASSES] = np.stack(metrics.score_curves(matching.pool(records.per_class), overlap=place))
+    return curves
 
 
 def _froc_curves(records: Records, scene: Scene) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -207,7 +214,7 @@ def _froc_curves(records: Records, scene: Scene) -> dict[str, tuple[FloatArray, 
             false_alarms, sensitivity, _ = metrics.froc_curve(matches)
             curves[name] = false_alarms * (len(matches.positives) / images), sensitivity
     if len(scene.classes) > 1:
-        curves |= {"all classes": metrics.froc_curve(records.froc)[:2]}
+        curves |= {ALL_CLASSES: metrics.froc_curve(records.froc)[:2]}
         curves |= {"class ignored": metrics.froc_curve(records.froc_any)[:2]}
     return curves
 

@@ -11,13 +11,14 @@ from xray_chest_detection.core.auroc import auroc, image_scores
 from xray_chest_detection.core.calibration import Calibration, calibration
 from xray_chest_detection.core.centre_hit import SMALL_SHARE, is_small, match_centres
 from xray_chest_detection.core.matching import BoxTable, Matches
-from xray_chest_detection.core.metrics import COCO_IOUS
+from xray_chest_detection.core.metrics import COCO_IOUS, FROC_RATES
 from xray_chest_detection.core.numbers import BoolArray, FloatArray, Number, mean_over_classes, rates_of
 from xray_chest_detection.errors import UsageError
 
 LOW_IOU = 0.4  # the overlap of the VinBigData challenge; findings have soft borders
 ALL_CLASSES = "all classes"
 AT_POINT = "at the operating point"
+AT_READERS_RATE = f"sensitivity at the readers' false positives per image, IoU {LOW_IOU:g}"
 SMALL = f"boxes under {SMALL_SHARE:.0%} of the image"
 CALIBRATION_IOUS = (LOW_IOU, 0.5)
 _ALWAYS = {"40": (LOW_IOU,), "50": (0.5,), "50-95": COCO_IOUS}
@@ -190,15 +191,29 @@ def precision_numbers(
     return found + per_class
 
 
-def froc_numbers(records: Records, scene: Scene, rates: Sequence[float]) -> list[Number]:
+def froc_numbers(records: Records, scene: Scene) -> list[Number]:
     """Sensitivity at IoU 0.4 by false positives per image, all images in the denominator."""
     found = []
     several = [(", class ignored", records.froc_any)] if scene.several else []
     for label, record in [("", records.froc), *several]:
-        values = metrics.sensitivity_at(record, rates, weights=scene.rows)
-        for column, rate in enumerate(rates):
+        values = metrics.sensitivity_at(record, weights=scene.rows)
+        for column, rate in enumerate(FROC_RATES):
             name = f"sensitivity at {rate:g} false positives per image, IoU {LOW_IOU:g}{label}"
             found.append(scene.number(name, values[:, column]))
+    return found
+
+
+def reader_rate_numbers(records: Records, scene: Scene, rates: Mapping[str, float]) -> list[Number]:
+    """Sensitivity at IoU 0.4 where readers have as many false positives per image, of all classes or of one."""
+    found = []
+    for class_name, rate in rates.items():
+        if class_name == ALL_CLASSES:
+            values = metrics.sensitivity_at(records.froc, (rate,), weights=scene.rows)
+            found.append(scene.number(AT_READERS_RATE, values[:, 0]))
+        else:
+            index = scene.classes.index(class_name)
+            values = metrics.sensitivity_at(records.at_low_iou[index], (rate,), weights=scene.rows_of(index))
+            found.append(scene.class_number(f"{AT_READERS_RATE}, {class_name}", values[:, 0], index))
     return found
 
 
@@ -234,7 +249,7 @@ def image_numbers(scene: Scene) -> list[Number]:
     return found
 
 
-def centre_numbers(scene: Scene, rates: Sequence[float]) -> list[Number]:
+def centre_numbers(scene: Scene) -> list[Number]:
     """Share of the small true boxes whose centre is hit, by false positives per image; per class at one per image."""
     if scene.image_area_px is None:
         return []
@@ -244,10 +259,10 @@ def centre_numbers(scene: Scene, rates: Sequence[float]) -> list[Number]:
         small = is_small(truth, scene.image_area_px)
         records.append(match_centres(truth, scene.predictions.of_class(index), small))
     pooled = matching.pool(records)
-    values = metrics.sensitivity_at(pooled, rates, weights=scene.rows)
+    values = metrics.sensitivity_at(pooled, weights=scene.rows)
     found = [
         scene.number(_centre_name(rate), values[:, column], n_boxes=pooled.n_positives)
-        for column, rate in enumerate(rates)
+        for column, rate in enumerate(FROC_RATES)
     ]
     for index, class_name in enumerate(scene.classes if scene.several else ()):
         values = metrics.sensitivity_at(records[index], (1.0,), weights=scene.rows_of(index))[:, 0]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_chest_detection.core.matching import Matches
+from xray_chest_detection.core.numbers import ratio
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 RECALLS = np.linspace(0, 1, 101)
@@ -139,15 +140,13 @@ def precision_recall_curve(matches: Matches, *, overlap: int = 0) -> FloatArray:
 def score_curves(matches: Matches, *, overlap: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Precision, recall and F1 `(1000,)` when all boxes of at least each of the `SCORES` are shown.
 
-    Interpolated between the scores of the boxes; above the highest of them precision is 1 and recall 0. Zeros without
-    predictions or without true boxes.
+    Precision is NaN where no box is shown, recall and F1 where there is no true box.
     """
-    if not len(matches.score) or not matches.n_positives:
-        return np.zeros(len(SCORES)), np.zeros(len(SCORES)), np.zeros(len(SCORES))
-    found = np.cumsum(matches.hit[overlap])
-    precision = np.interp(-SCORES, -matches.score, found / np.arange(1, len(found) + 1), left=1)
-    recall = np.interp(-SCORES, -matches.score, found / matches.n_positives, left=0)
-    return precision, recall, 2 * precision * recall / (precision + recall + 1e-16)
+    shown = np.searchsorted(-matches.score, -SCORES, side="right")
+    found = np.concatenate([[0], np.cumsum(matches.hit[overlap])])[shown]
+    positives = np.full(shown.shape, matches.n_positives)
+    recall, f1 = ratio(found, positives), ratio(2 * found, shown + positives)
+    return ratio(found, shown), recall, np.where(positives > 0, f1, np.nan)
 
 
 def counts(matches: Matches, *, overlap: int = 0) -> Counts:
@@ -177,7 +176,9 @@ def best_f1_point(per_class: Sequence[Matches]) -> tuple[float, float, float]:
     present = [matches for matches in per_class if matches.n_positives]
     if not present:
         return 0.0, 0.0, 0.0
-    precision, recall, f1 = np.array([score_curves(matches) for matches in present]).transpose(1, 0, 2)
+    curves = np.array([_smooth_curves(matches) for matches in present])
+    precision, recall = curves[:, 0], curves[:, 1]
+    f1 = 2 * precision * recall / (precision + recall + 1e-16)
     best = int(_smooth(f1.mean(axis=0), share=0.1).argmax())
     return float(SCORES[best]), float(precision[:, best].mean()), float(recall[:, best].mean())
 
@@ -199,6 +200,19 @@ def _sampled(recall: FloatArray, precision: FloatArray) -> FloatArray:
 def _at_recalls(recall: FloatArray, envelope: FloatArray) -> FloatArray:
     place = np.searchsorted(recall, RECALLS, side="left")
     return np.append(envelope, 0.0)[place]
+
+
+def _smooth_curves(matches: Matches) -> tuple[FloatArray, FloatArray]:
+    """Precision and recall `(1000,)` interpolated between the scores of the boxes, for the first overlap."""
+    if not len(matches.score):
+        return np.zeros(len(SCORES)), np.zeros(len(SCORES))
+    found = np.cumsum(matches.hit[0])
+    precision = found / np.arange(1, len(found) + 1)
+    recall = found / matches.n_positives
+    return (
+        np.interp(-SCORES, -matches.score, precision, left=1),
+        np.interp(-SCORES, -matches.score, recall, left=0),
+    )
 
 
 def _smooth(values: FloatArray, *, share: float) -> FloatArray:

@@ -1,6 +1,6 @@
 """A measured number and its resamples, and the arithmetic that all measures share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def rates_of(totals: FloatArray, images: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     """`part / whole` of arrays of one shape; NaN where `whole` is 0."""
     return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
 

@@ -49,6 +49,12 @@ class Ceiling:
         row = next((row for row in self.rows if (row.reader, row.class_name) == wanted), None)
         return row if row is not None and row.n_boxes else None
 
+    def rates(self, classes: Sequence[str]) -> dict[str, float]:
+        """False positives per image of the readers' mean, by `ALL_CLASSES` and class name, where there is a mean."""
+        rows = {name: self.of_class(name) for name in (ALL_CLASSES, *classes)}
+        rates = {name: row.false_positives_per_image.value for name, row in rows.items() if row is not None}
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {

@@ -15,7 +15,6 @@ from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.intervals import EVALUATION_RESAMPLES, RESAMPLES, patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.metrics import FROC_RATES
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.core.numbers import BoolArray, FloatArray
 from xray_chest_detection.data.side_files import read_unknown
@@ -92,8 +91,6 @@ def measure(
 ) -> Evaluation:
     """All numbers from candidates and true boxes; pure arithmetic. `labelled` as in `core.evaluation.score_boxes`."""
     shown = show(candidates, thresholds, split.classes)
-    point = None if ceiling is None else ceiling.of_class()
-    rate = None if point is None else point.false_positives_per_image.value
     scores = score_candidates(
         split,
         candidates,
@@ -102,7 +99,7 @@ def measure(
         weights=patient_weights(split.patient, resamples=resamples, seed=seed) if resamples else None,
         ious=ious,
         labelled=labelled,
-        rates=FROC_RATES if rate is None else tuple(sorted({*FROC_RATES, rate})),
+        reader_rates=ceiling.rates(split.classes) if ceiling else None,
     )
     return Evaluation(
         run=name,
@@ -129,7 +126,7 @@ def score_candidates(
     weights: FloatArray | None = None,
     ious: Mapping[str, tuple[float, ...]] | None = None,
     labelled: BoolArray | None = None,
-    rates: Sequence[float] = FROC_RATES,
+    reader_rates: Mapping[str, float] | None = None,
 ) -> Scores:
     """The numbers of candidates, and of what is shown of them, under image weights.
 
@@ -150,7 +147,7 @@ def score_candidates(
         image_area_px=np.array(split.sizes_px, np.float64).prod(axis=1),
         weights=weights,
         ious=ious,
-        rates=rates,
+        reader_rates=reader_rates,
         split=split.name,
     )
 

@@ -2,9 +2,18 @@
 
 from xray_chest_detection.core.evaluation import ClassRow
 from xray_chest_detection.core.localisation import MEASURES, PAPER_THRESHOLDS
-from xray_chest_detection.core.measures import AT_POINT, CALIBRATION_IOUS, LOW_IOU, SMALL, localisation_name
+from xray_chest_detection.core.measures import (
+    ALL_CLASSES,
+    AT_POINT,
+    AT_READERS_RATE,
+    CALIBRATION_IOUS,
+    LOW_IOU,
+    SMALL,
+    localisation_name,
+)
 from xray_chest_detection.core.metrics import FROC_RATES
 from xray_chest_detection.data.human_ceiling import Estimate
+from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.report.tables import SUMMARY, markdown_table, metric_text, with_interval
 
@@ -27,6 +36,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
         f"A finding is found at IoU {LOW_IOU:g}; small findings ({SMALL}) by the centre of the mark. "
         "Images without a finding count.",
         froc_table(evaluation),
+        *([reader_table(evaluation, evaluation.ceiling)] if evaluation.ceiling else []),
         "## Images, small findings and calibration",
         "AUROC of the best score on an image; expected calibration error (ECE) of boxes from score 0.05 up.",
         image_table(evaluation),
@@ -111,19 +121,27 @@ def point_table(evaluation: Evaluation) -> str:
 
 
 def froc_table(evaluation: Evaluation) -> str:
-    """Sensitivity of all findings and of small ones; the readers' stand at the rate of their false positives."""
-    readers = evaluation.ceiling.of_class() if evaluation.ceiling else None
-    rate = readers.false_positives_per_image.value if readers else None
+    """Sensitivity of all findings and of small ones at each number of false positives per image."""
     endings = [f", IoU {LOW_IOU:g}", f", IoU {LOW_IOU:g}, class ignored"][: 1 + (len(evaluation.per_class) > 1)]
-    titles = ["all classes", "class ignored"][: len(endings)]
     rows = []
-    for one in sorted({*FROC_RATES, *([] if rate is None else [rate])}):
-        cells = [_cell(evaluation, f"sensitivity at {one:g} false positives per image{ending}") for ending in endings]
-        cells.append(_cell(evaluation, f"centre hits at {one:g} false positives per image, {SMALL}"))
-        if readers:
-            cells.append(_estimate(readers.sensitivity if one == rate else None))
-        rows.append([f"{one:.3g}", *cells])
-    header = ["false positives per image", *titles, "small findings", *(["readers"] if readers else [])]
+    for rate in FROC_RATES:
+        at = f"at {rate:g} false positives per image"
+        cells = [_cell(evaluation, f"sensitivity {at}{ending}") for ending in endings]
+        rows.append([f"{rate:g}", *cells, _cell(evaluation, f"centre hits {at}, {SMALL}")])
+    header = ["false positives per image", "all classes", "class ignored"][: 1 + len(endings)]
+    return markdown_table([*header, "small findings"], rows)
+
+
+def reader_table(evaluation: Evaluation, ceiling: Ceiling) -> str:
+    """The readers' mean point, and the sensitivity of the model with as many false positives."""
+    rows = []
+    for name in ceiling.rates([row.name for row in evaluation.per_class]):
+        row = ceiling.of_class(name)
+        if row is not None:
+            label = AT_READERS_RATE + ("" if name == ALL_CLASSES else f", {name}")
+            cells = [_estimate(row.false_positives_per_image), _estimate(row.sensitivity), _cell(evaluation, label)]
+            rows.append([name, *cells])
+    header = ["class", "readers' false positives per image", "readers' sensitivity", "sensitivity of the model there"]
     return markdown_table(header, rows)
 
 

@@ -11,7 +11,7 @@ from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.report.canvas import PAPER, QUIET_ON_BLACK, TEXT_ON_BLACK, save_figure
-from xray_chest_detection.report.figures import draw_boxes_on
+from xray_chest_detection.report.marks import draw_boxes_on
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 
@@ -29,7 +29,7 @@ def draw_panels(
         progress: Wraps the films.
     """
     columns = 1 + len(registry.names)
-    figure = Figure(figsize=(2.7 * columns, 2.95 * len(images) + 0.5), layout="constrained", facecolor=PAPER)
+    figure = Figure(figsize=(2.7 * columns, 2.76 * len(images) + 0.5), layout="constrained", facecolor=PAPER)
     cells = np.atleast_1d(figure.subplots(len(images), columns)).reshape(len(images), columns)
     titles = ["true boxes", *(registry.get(name).card.title for name in registry.names)]
     for axes, title in zip(cells[0], titles, strict=True):
