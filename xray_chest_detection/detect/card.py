@@ -16,7 +16,18 @@ from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import read_thresholds
 
 # What a card repeats of an evaluation; everything else stays in the run folder.
-_ON_CARD = ("ECE", "mAP50", "mAP40", "mAP50-95", "AP50 ", "sensitivity at 1 ", "sensitivity at 0.5 ")
+_ON_CARD = (
+    "ECE",
+    "AUROC",
+    "mean AUROC",
+    "centre hits at 1 ",
+    "mAP50",
+    "mAP40",
+    "mAP50-95",
+    "AP50 ",
+    "sensitivity at 1 ",
+    "sensitivity at 0.5 ",
+)
 _AT_POINT = " at the operating point"
 
 _SOURCES = {

@@ -153,7 +153,7 @@ table { border-collapse: collapse; font-size: .92em; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--edge); }
 thead th { color: var(--quiet); font-weight: 600; }
 tbody th { font-weight: 500; }
-td { overflow-wrap: anywhere; }
+td:last-child { overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; }
 @media print {
   :root { --ground: #fff; --text: #000; --quiet: #444; --edge: #bbb; --warn: #fff; color-scheme: light; }

@@ -99,7 +99,11 @@ def _operating_point(card: ModelCard) -> tuple[Block, ...]:
 def _calibration(card: ModelCard) -> tuple[Block, ...]:
     metrics = [metric for metric in card.metrics if _is_calibration(metric)]
     if metrics:
-        return (_metric_table(metrics),)
+        note = (
+            "Expected calibration error (ECE): how far the score of a box is from the share of boxes of such scores "
+            "that are right, 0 at best. Boxes are those of the model here."
+        )
+        return Text(note), _metric_table(metrics)
     return (Text(f"{NOT_MEASURED} Scores order the boxes of this model; they are not probabilities."),)
 
 
