@@ -26,7 +26,7 @@ from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.data.side_files import REASONS, UNKNOWN_COLUMNS, UNKNOWN_FILE, Reason
+from xray_chest_detection.data.side_files import UNKNOWN_COLUMNS, UNKNOWN_FILE, Reason
 from xray_chest_detection.data.yolo import read_classes, read_index
 from xray_chest_detection.detect.evaluate import evaluate
 from xray_chest_detection.detect.runs import open_run
@@ -34,6 +34,7 @@ from xray_chest_detection.detect.train import train
 from xray_chest_detection.detect.weights import resolve_weights
 
 HIDDEN = ("Cardiomegaly", "Effusion", "Mass/Nodule")
+REASONS: tuple[Reason, ...] = ("not_labelled", "not_located")
 RECIPE = {
     "image_size_px": 256,
     "batch": 16,

@@ -83,3 +83,7 @@ def test_damaged_side_files(dataset, rows, message):
     problems = found(dataset, **rows)
     assert set(problems) == {"side file cannot be read"}
     assert message in problems["side file cannot be read"][0]
+
+
+def test_a_finding_cut_off_by_a_patch_may_stand_beside_a_box_of_its_class(dataset):
+    assert found(dataset, unknown=["images/train/train0.png,Mass,cut_off"]) == {}

@@ -32,6 +32,15 @@ def test_switches(switches: dict[str, bool], unknown, weights, tmp_path, dataset
     assert (side.unknown, side.weights, side.n_classes) == (unknown, weights, 2)
 
 
+@pytest.mark.parametrize(("masked", "found"), [(True, BAR), (False, {})])
+def test_findings_that_a_patch_cuts_off_are_masked_like_those_nobody_located(
+    masked: bool, found, tmp_path, dataset, make_config
+) -> None:
+    (dataset / "unknown.csv").write_text("file,class_name,reason\nimages/train/film_000.png,Bar,cut_off\n")
+    side = read_side_labels(make_config(tmp_path, dataset, mask_unlocated=masked))
+    assert (side.unknown if side else {}) == found
+
+
 def test_nothing_to_use(tmp_path, dataset, make_config) -> None:
     assert read_side_labels(make_config(tmp_path, dataset)) is None
     (dataset / "unknown.csv").write_text(UNKNOWN)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from xray_chest_detection.config.base import StrictModel
+from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.errors import ConfigError
 
 SPLITS = ("train", "val", "test")
@@ -76,6 +77,21 @@ class SplitConfig(StrictModel):
         return self
 
 
+class PatchesConfig(Tiles):
+    """Parts of the training films as further training images: small findings, seen larger.
+
+    Attributes:
+        side: Side of a patch as a share of the longer side of the film.
+        overlap: What two neighbours share at least, as a share of the patch.
+        min_visible: A finding keeps its box, cut at the border, where at least this share of its area is in the patch;
+            where less of it is, its class is unknown in the patch.
+        empty_per_boxed: At most this many patches without a box per patch with one, seeded; not given: all.
+    """
+
+    min_visible: float = Field(0.5, gt=0, le=1)
+    empty_per_boxed: float | None = Field(1.0, ge=0)
+
+
 class YoloConfig(StrictModel):
     """Write one view of a split as a YOLO data set.
 
@@ -91,7 +107,9 @@ class YoloConfig(StrictModel):
             `probability`, of the consensus rule `em`; `none`, all the same. Boxes without the value count fully.
         train_negatives_per_positive: At most this many box-free training images per training image with a box,
             seeded; not given: all. Validation and test always keep all.
-        seed: Seed of the choice of box-free training images.
+        patches: Parts of the training films as further training images; not given: whole films only. Validation and
+            test have whole films only.
+        seed: Seed of the choice of box-free training images and patches.
     """
 
     tables: Path = Path("datasets/interim/nih")
@@ -103,6 +121,7 @@ class YoloConfig(StrictModel):
     longest_side_px: int | None = Field(None, ge=64)
     weights: Literal["none", "agreement", "probability"] = "none"
     train_negatives_per_positive: float | None = Field(None, ge=0)
+    patches: PatchesConfig | None = None
     seed: int = 0
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.data.image_files import IMAGE_SUFFIXES
-from xray_chest_detection.data.yolo import INDEX_COLUMNS, read_classes, read_index
+from xray_chest_detection.data.yolo import INDEX_COLUMNS, PATCH, read_classes, read_index
 from xray_chest_detection.errors import DataError
 
 
@@ -49,7 +49,7 @@ def list_dataset(folder: Path) -> DatasetFiles:
     try:
         index, index_error = read_index(folder).fillna(""), ""
     except DataError as error:
-        index, index_error = pd.DataFrame(columns=INDEX_COLUMNS, dtype=str), str(error)
+        index, index_error = pd.DataFrame(columns=[*INDEX_COLUMNS, PATCH], dtype=str), str(error)
     return DatasetFiles(folder, classes, images, labels, index, index_error)
 
 

@@ -12,7 +12,7 @@ from xray_chest_detection.data.dataset_files import DatasetFiles
 from xray_chest_detection.data.label_files import LabelFiles, read_labels
 from xray_chest_detection.data.provenance import provenance_checks
 from xray_chest_detection.data.side_checks import side_file_checks
-from xray_chest_detection.data.yolo import foreign_folders
+from xray_chest_detection.data.yolo import PATCH, foreign_folders
 
 _IDENTITY = ["image_id", "patient_id", "source"]
 
@@ -97,7 +97,7 @@ def _index_checks(files: DatasetFiles) -> list[Check]:
         if not file.startswith(f"images/{split}/")
     ]
     empty = (index[_IDENTITY] == "").any(axis=1)
-    twice = index["file"].duplicated() | index[["source", "image_id"]].duplicated()
+    twice = index["file"].duplicated() | index[["source", "image_id", PATCH]].duplicated()
     return [
         Check("index.csv and files disagree", "error", disagreeing),
         Check("index.csv leaves out image, patient or source", "error", _rows(index, empty)),

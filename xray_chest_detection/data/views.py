@@ -88,9 +88,9 @@ def make_view(
     else:
         names = scheme.classes
     labels = labels.assign(class_id=labels["united"].map(names.index), weight=_weights(labels, config))
-    distinct = _merge_equal(labels, sizes_px)
+    distinct = merge_equal(labels, sizes_px)
     if config.train_negatives_per_positive is not None:
-        images = _thin_train_negatives(images, labels, config.train_negatives_per_positive, seed=config.seed)
+        images = thin_train_negatives(images, labels, config.train_negatives_per_positive, seed=config.seed)
     return View(
         names,
         images.sort_values("image_id").reset_index(drop=True),
@@ -98,6 +98,29 @@ def make_view(
         unknown[unknown["image_id"].isin(images["image_id"])].reset_index(drop=True),
         merged=len(labels) - len(distinct),
     )
+
+
+def merge_equal(labels: pd.DataFrame, sizes_px: pd.DataFrame) -> pd.DataFrame:
+    """Boxes without those whose label lines another one has, which gets the largest of their weights.
+
+    Args:
+        labels: Boxes of a view, with the class in `class_id`.
+        sizes_px: Columns width and height, by image_id.
+    """
+    of_box = sizes_px.loc[labels["image_id"]].to_numpy(np.float64)
+    lines = labels.assign(line=label_lines(labels, *of_box.T))
+    heaviest = lines.groupby(["image_id", "line"])["weight"].transform("max")
+    return labels.assign(weight=heaviest)[~lines.duplicated(["image_id", "line"])]
+
+
+def thin_train_negatives(images: pd.DataFrame, labels: pd.DataFrame, ratio: float, *, seed: int) -> pd.DataFrame:
+    """Images with at most `ratio` training images without a box, drawn by chance, per training image with one."""
+    positive = images["image_id"].isin(labels["image_id"])
+    train = images["split"] == "train"
+    negatives = images[train & ~positive].sort_values("image_id")
+    count = min(len(negatives), round(ratio * int((train & positive).sum())))
+    drawn = negatives.iloc[np.random.default_rng(seed).permutation(len(negatives))[:count]]
+    return pd.concat([images[~train | positive], drawn])
 
 
 def _check_same_images(images: pd.DataFrame, split: pd.DataFrame, config: YoloConfig) -> None:
@@ -154,19 +177,3 @@ def _weights(labels: pd.DataFrame, config: YoloConfig) -> "pd.Series[float]":
             "a rule that gives one (probability: --consensus.rule em), or set weights to none"
         )
     return values.fillna(1.0).clip(lower=MIN_WEIGHT)
-
-
-def _merge_equal(labels: pd.DataFrame, sizes_px: pd.DataFrame) -> pd.DataFrame:
-    of_box = sizes_px.loc[labels["image_id"]].to_numpy(np.float64)
-    lines = labels.assign(line=label_lines(labels, *of_box.T))
-    heaviest = lines.groupby(["image_id", "line"])["weight"].transform("max")
-    return labels.assign(weight=heaviest)[~lines.duplicated(["image_id", "line"])]
-
-
-def _thin_train_negatives(images: pd.DataFrame, labels: pd.DataFrame, ratio: float, *, seed: int) -> pd.DataFrame:
-    positive = images["image_id"].isin(labels["image_id"])
-    train = images["split"] == "train"
-    negatives = images[train & ~positive].sort_values("image_id")
-    count = min(len(negatives), round(ratio * int((train & positive).sum())))
-    drawn = negatives.iloc[np.random.default_rng(seed).permutation(len(negatives))[:count]]
-    return pd.concat([images[~train | positive], drawn])

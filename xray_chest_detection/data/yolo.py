@@ -1,5 +1,6 @@
 """A view of a split on disk, as ultralytics reads it: `images/<split>/`, `labels/<split>/`, `data.yaml`, `index.csv`.
 
+A patch of a film is a row of its own, with the film's image_id and, in the column `patch`, the name of its own files.
 `unknown.csv` and `label_weights.csv` beside them (`data.side_files`) say what label files cannot.
 
 Folders are real and one per split, because ultralytics finds labels by swapping the last `/images/` of a path for
@@ -24,6 +25,7 @@ from xray_chest_detection.core.letterbox import scale_to_fit
 from xray_chest_detection.data.folders import new_folder
 from xray_chest_detection.data.image_files import check_aspect, is_squeezed
 from xray_chest_detection.data.label_files import label_lines
+from xray_chest_detection.data.patches import write_patches
 from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE, write_label_weights, write_unknown
 from xray_chest_detection.data.views import View
 from xray_chest_detection.errors import DataError
@@ -31,6 +33,7 @@ from xray_chest_detection.errors import DataError
 DATA_FILE = "data.yaml"
 INDEX_FILE = "index.csv"
 INDEX_COLUMNS = ["image_id", "patient_id", "source", "split", "file"]
+PATCH = "patch"  # a further column of data sets with patches; empty for whole films
 _PLAIN_FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
 _EXIF_ORIENTATION = 0x0112
 _END_OF_JPEG = b"\xff\xd9"
@@ -38,7 +41,14 @@ _END_OF_JPEG = b"\xff\xd9"
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
-def write_yolo(view: View, out: Path, *, longest_side_px: int | None, progress: Progress | None = None) -> None:
+def write_yolo(
+    view: View,
+    out: Path,
+    *,
+    longest_side_px: int | None,
+    patches: View | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Write a view as a data set; the folder appears when it is complete and replaces an older one.
 
     8-bit grey PNG and JPEG files are hard-linked, or copied where that is impossible; everything else (DICOM, 16 bits,
@@ -46,31 +56,38 @@ def write_yolo(view: View, out: Path, *, longest_side_px: int | None, progress: 
     A square made of an image that is not square gets its aspect ratio back: the demo will see films as they are.
     Every image is decoded once, so that a damaged one stops this step and not the training.
 
+    Args:
+        view: The films.
+        out: Folder of the data set.
+        longest_side_px: Images with a longer side are reduced to it; None: none are.
+        patches: Patches of these films, from `data.patches.cut_patches`.
+        progress: Wraps the films.
+
     Raises:
         DataError: The folder cannot be written, or holds something else; an image is no resized copy of the reference.
         ImageError: An image cannot be read.
     """
     if len(view.images) == 0:
         raise DataError(f"{out}: the view has no images; check the tables, the split and class_name")
-    labels_of = dict(tuple(view.labels.groupby("image_id")))
-    empty = view.labels.iloc[:0]
+    patches_of = {} if patches is None else dict(tuple(patches.images.groupby("film")))
     with new_folder(out, marker=DATA_FILE) as folder:
         for split in SPLITS:
             (folder / "images" / split).mkdir(parents=True)
             (folder / "labels" / split).mkdir(parents=True)
-        rows = []
+        files: dict[str, Path] = {}
         todo: list[dict[str, Any]] = [dict(row) for _, row in view.images.iterrows()]
         for row in progress(todo, len(todo)) if progress else todo:
-            image_id, split, width, height = row["image_id"], row["split"], row["width"], row["height"]
-            target = folder / "images" / split / image_id
-            file = _place_image(Path(row["path"]), target, longest_side_px, reference=(width, height))
-            lines = label_lines(labels_of.get(image_id, empty), width, height)
-            text = "".join(f"{line}\n" for line in lines)
-            (folder / "labels" / split / f"{image_id}.txt").write_text(text, encoding="utf-8")
-            rows.append((image_id, row["patient_id"], row["source"], split, file.relative_to(folder).as_posix()))
-        index = pd.DataFrame(rows, columns=INDEX_COLUMNS)
-        index.to_csv(folder / INDEX_FILE, index=False)
-        _write_side_files(folder, view, index)
+            image_id, path, reference = row["image_id"], Path(row["path"]), (row["width"], row["height"])
+            target = folder / "images" / row["split"] / image_id
+            files[image_id] = _place_image(path, target, longest_side_px, reference=reference)
+            if image_id in patches_of:
+                files |= write_patches(path, patches_of[image_id], target.parent, longest_side_px=longest_side_px)
+        views = [view] if patches is None else [view, patches]
+        images, labels, unknown = (pd.concat(several) for several in zip(*map(_tables, views), strict=True))
+        _write_labels(folder, images, labels)
+        images["file"] = images["image_id"].map(lambda name: files[name].relative_to(folder).as_posix())
+        _write_index(folder, images)
+        _write_side_files(folder, labels, unknown, images.set_index("image_id")["file"])
         names = dict(enumerate(view.classes))
         splits = {split: f"images/{split}" for split in SPLITS}
         write_text(folder / DATA_FILE, yaml.safe_dump({**splits, "nc": len(names), "names": names}, sort_keys=False))
@@ -104,7 +121,7 @@ def foreign_folders(folder: Path) -> list[str]:
 
 
 def read_index(folder: Path) -> pd.DataFrame:
-    """The images of a data set: image_id, patient_id, source, split, file (relative to the folder); all text.
+    """The images of a data set: image_id, patient_id, source, split, file (relative to the folder), patch; all text.
 
     Raises:
         DataError: It is missing or damaged.
@@ -119,7 +136,7 @@ def read_index(folder: Path) -> pd.DataFrame:
     absent = [name for name in INDEX_COLUMNS if name not in index.columns]
     if absent:
         raise DataError(f"{path}: no column '{absent[0]}'; build the data set again with data_prep.build_yolo")
-    return index
+    return index if PATCH in index.columns else index.assign(**{PATCH: ""})
 
 
 def is_complete(folder: Path) -> bool:
@@ -129,9 +146,7 @@ def is_complete(folder: Path) -> bool:
     except DataError:
         return False
     files = [folder / file for file in index["file"]]
-    labels = [
-        folder / "labels" / part / f"{name}.txt" for name, part in zip(index["image_id"], index["split"], strict=True)
-    ]
+    labels = [folder / "labels" / part / f"{file.stem}.txt" for file, part in zip(files, index["split"], strict=True)]
     return all(path.is_file() for path in (*files, *labels))
 
 
@@ -154,12 +169,33 @@ def stamp_of_images(view: View) -> str:
     return digest.hexdigest()
 
 
-def _write_side_files(folder: Path, view: View, index: pd.DataFrame) -> None:
-    file_of = index.set_index("image_id")["file"]
-    write_unknown(folder, view.unknown.assign(file=view.unknown["image_id"].map(file_of)))
-    line = view.labels.groupby("image_id").cumcount() + 1
-    boxes_of_view = view.labels.assign(file=view.labels["image_id"].map(file_of), line=line)
-    write_label_weights(folder, boxes_of_view[boxes_of_view["weight"] < 1])
+def _tables(view: View) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return view.images, view.labels, view.unknown
+
+
+def _write_labels(folder: Path, images: pd.DataFrame, labels: pd.DataFrame) -> None:
+    labels_of = dict(tuple(labels.groupby("image_id")))
+    for name, split, width, height in images[["image_id", "split", "width", "height"]].itertuples(index=False):
+        lines = label_lines(labels_of.get(name, labels.iloc[:0]), width, height)
+        text = "".join(f"{line}\n" for line in lines)
+        (folder / "labels" / split / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def _write_index(folder: Path, images: pd.DataFrame) -> None:
+    columns = INDEX_COLUMNS
+    if "film" in images:
+        whole = images["film"].isna()
+        films = images["film"].where(~whole, images["image_id"])
+        images = images.assign(**{PATCH: images["image_id"].mask(whole, ""), "image_id": films})
+        columns = [*INDEX_COLUMNS, PATCH]
+    images[columns].to_csv(folder / INDEX_FILE, index=False)
+
+
+def _write_side_files(folder: Path, labels: pd.DataFrame, unknown: pd.DataFrame, file_of: "pd.Series[str]") -> None:
+    write_unknown(folder, unknown.assign(file=unknown["image_id"].map(file_of)))
+    line = labels.groupby("image_id").cumcount() + 1
+    numbered = labels.assign(file=labels["image_id"].map(file_of), line=line)
+    write_label_weights(folder, numbered[numbered["weight"] < 1])
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.data.side_files import read_unknown
-from xray_chest_detection.data.yolo import INDEX_FILE, read_classes, read_index
+from xray_chest_detection.data.yolo import INDEX_FILE, PATCH, read_classes, read_index
 from xray_chest_detection.errors import DataError
 
 _CURE = "build the data set again with `python -m data_prep.build_yolo`"
@@ -49,7 +49,7 @@ class LabelledSplit:
 
 
 def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
-    """Read the images and true boxes of one split.
+    """Read the images and true boxes of one split; patches of its films are passed over.
 
     Raises:
         DataError: The data set or the split is missing, empty or damaged; names the file and the line.
@@ -58,7 +58,7 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
         raise DataError(f"{folder}: no split '{split}' (known: {', '.join(SPLITS)})")
     classes = read_classes(folder)
     index = read_index(folder)
-    rows = index[index["split"] == split].sort_values("image_id")
+    rows = index[(index["split"] == split) & (index[PATCH] == "")].sort_values("image_id")
     if rows.empty:
         raise DataError(f"{folder / INDEX_FILE}: the split '{split}' has no images; {_CURE}")
     patients = rows["source"] + ":" + rows["patient_id"]

@@ -70,7 +70,11 @@ def read_side_labels(config: DetectConfig) -> SideLabels | None:
     Raises:
         DataError: A side file is damaged, or names an image that is not there.
     """
-    wanted: dict[Reason, bool] = {"not_labelled": config.mask_unknown, "not_located": config.mask_unlocated}
+    wanted: dict[Reason, bool] = {
+        "not_labelled": config.mask_unknown,
+        "not_located": config.mask_unlocated,
+        "cut_off": config.mask_unlocated,
+    }
     reasons = [reason for reason, use in wanted.items() if use]
     classes = read_classes(config.data)
     unknown = read_unknown(config.data, classes, reasons=reasons)
