@@ -14,6 +14,8 @@ COMMANDS = {
     "tune-nms": "choose a run's thresholds on its validation split",
     "evaluate": "measure a run on a split with the thresholds chosen before",
     "compare": "compare two runs on the same test images",
+    "cross-validate": "train a recipe once per fold of the patients and measure it on the patients left out",
+    "filter-normals": "weaken a run's marks on images that look normal, and measure whether that helps",
     "export": "write a run's model with its card, or compare the formats it can be written in",
     "card": "write a model card as a page, with the CLAIM 2024 check list",
     "agreement": "measure how far the readers of a data set agree, and show where they do not",

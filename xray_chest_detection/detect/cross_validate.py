@@ -15,6 +15,7 @@ from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.cross_validate import CrossValidateConfig
 from xray_chest_detection.config.data import SplitConfig, YoloConfig
 from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.config.overrides import merged
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.manifest import (
     FILE_NAME,
@@ -229,7 +230,9 @@ def _view_settings(view: YoloConfig) -> dict[str, Any]:
 
 def _check_same(new: Manifest, old: Manifest, folder: Path) -> None:
     cure = "give another --out, or remove the folder"
-    changed = _first_difference(old.config, new.config)
+    config = CrossValidateConfig(name="any", data=Path()).model_dump(mode="json", exclude=_FREE)
+    defaults = config | {"view": _view_settings(YoloConfig(out=Path()))}  # for keys that older versions did not have
+    changed = _first_difference(merged(defaults, old.config), new.config)
     if changed:
         raise DataError(f"{folder}: was started with {changed}; {cure}")
     names = sorted(
