@@ -16,13 +16,10 @@ BASE = {"name": "x", "data": "d"}
     [
         ({"epoch": 3}, "test: unknown key 'epoch' (did you mean 'epochs'?)"),
         (
-            {"augment": {"copy_paste": 0.8}},
-            "test: augment.copy_paste: has no effect on detection in ultralytics; leave it out or set 0, got 0.8",
+            {"augment": {"copy_paste": 1.5}},
+            "test: augment.copy_paste: input should be less than or equal to 1, got 1.5",
         ),
-        (
-            {"augment": {"erasing": 0.4}},
-            "test: augment.erasing: has no effect on detection in ultralytics; leave it out or set 0, got 0.4",
-        ),
+        ({"augment": {"noise": -1}}, "test: augment.noise: input should be greater than or equal to 0, got -1"),
         (
             {"augment": {"hue": 0.1}},
             "test: augment.hue: has no effect on grey radiographs; leave it out or set 0, got 0.1",
@@ -54,7 +51,7 @@ def test_wrong_value_is_one_line(change: dict[str, object], message: str) -> Non
 
 
 def test_zero_of_a_refused_value_is_fine() -> None:
-    config = validate(DetectConfig, BASE | {"augment": {"hue": 0, "copy_paste": 0.0}}, place="test")
+    config = validate(DetectConfig, BASE | {"augment": {"hue": 0, "saturation": 0.0}}, place="test")
     assert config.augment.hue == 0
 
 

@@ -58,13 +58,16 @@ REACHES = [
     ({"augment": {"translate": 0.2}}, "translate", 0.2),
     ({"augment": {"rescale": 0.25}}, "scale", 0.25),
     ({"augment": {"flip_horizontal": 0.0}}, "fliplr", 0.0),
+    ({"augment": {"erasing": 0.4}}, "erasing", 0.4),
+    ({"augment": {"copy_paste": 0.8}}, "copy_paste", 0.8),
 ]
 # Used by this project itself, not by ultralytics; or refused above 0.
 ELSEWHERE = {
     *("task", "name", "title", "synthetic", "weights", "runs", "checkpoint", "precision", "augment", "comet", "after"),
     *("mask_unknown", "mask_unlocated", "label_weights"),
 }
-REFUSED = {"erasing", "hue", "saturation", "copy_paste"}
+REFUSED = {"hue", "saturation"}
+TONES = {"clahe": "CLAHE", "gamma": "RandomGamma", "noise": "GaussNoise"}  # steps of albumentations
 
 
 @pytest.mark.parametrize(("change", "key", "expected"), REACHES, ids=[key for _, key, _ in REACHES])
@@ -88,13 +91,24 @@ def test_no_value_is_forgotten() -> None:
     augment = DetectConfig.model_fields["augment"].annotation
     assert augment is not None
     named = {name for change, _, _ in REACHES for name in change.get("augment", {})}  # type: ignore[attr-defined]
-    assert named | REFUSED == set(augment.model_fields)
+    assert named | REFUSED | set(TONES) == set(augment.model_fields)
 
 
 def test_validation_does_not_cut_the_curve(tmp_path, make_config) -> None:
     overrides = overrides_of(make_config(tmp_path, tmp_path), tmp_path / "run")
     assert (overrides["conf"], overrides["iou"]) == (0.001, 0.7)
+
+
+def test_nothing_is_augmented_that_was_not_asked_for(tmp_path, make_config) -> None:
+    overrides = overrides_of(make_config(tmp_path, tmp_path), tmp_path / "run")
     assert [overrides[key] for key in ("hsv_h", "hsv_s", "copy_paste", "erasing")] == [0, 0, 0, 0]
+    assert overrides["augmentations"] == []  # without the key ultralytics adds four steps of its own
+
+
+@pytest.mark.parametrize(("key", "name"), TONES.items())
+def test_change_of_tone_reaches_ultralytics(key: str, name: str, tmp_path, make_config) -> None:
+    overrides = overrides_of(make_config(tmp_path, tmp_path, augment={key: 0.3}), tmp_path / "run")
+    assert [(type(step).__name__, step.p) for step in overrides["augmentations"]] == [(name, 0.3)]
 
 
 def test_several_gpus_pass_through(tmp_path, make_config, monkeypatch) -> None:

@@ -13,11 +13,12 @@ ObjectiveName = Literal["recall_map", "f1", "f_beta", "sensitivity", "map_then_f
 class AugmentConfig(StrictModel):
     """Random changes of training images. What could have no effect on radiographs with boxes is refused.
 
-    Besides these, ultralytics blurs, equalises (CLAHE) or greys one image in a hundred each, through albumentations.
+    Nothing else happens: the steps that ultralytics adds by itself when albumentations is installed (blur, CLAHE and
+    grey, one image in a hundred each) are off.
 
     Attributes:
         mosaic: Probability of joining four images into one.
-        close_mosaic: Mosaic and mixup are off for this many last epochs.
+        close_mosaic: Mosaic, mixup and copy_paste are off for this many last epochs.
         mixup: Probability of blending two images.
         brightness: Largest relative change of brightness.
         rotate_deg: Largest rotation in degrees.
@@ -25,10 +26,15 @@ class AugmentConfig(StrictModel):
         rescale: Largest relative change of size.
         flip_horizontal: Probability of a left-right flip. It puts the heart on the right side: a usual augmentation,
             though no patient looks like that.
-        erasing: Refused above 0: ultralytics erases in classification only.
+        erasing: Probability of erasing rectangles, which never hide more than a fifth of any box.
+        copy_paste: Probability of pasting a finding of another film at the same place of the chest, where the
+            neighbourhood allows it; with flip_horizontal above 0 every second one on the other side. Never over a box,
+            and nothing as large as a heart.
+        clahe: Probability of equalising the histogram in tiles.
+        gamma: Probability of a gamma between 0.8 and 1.2.
+        noise: Probability of normal noise with a deviation of 1 to 5 % of the grey range.
         hue: Refused above 0: radiographs are grey.
         saturation: Refused above 0: radiographs are grey.
-        copy_paste: Refused above 0: ultralytics pastes outlines, and boxes have none.
     """
 
     mosaic: float = Field(1.0, ge=0, le=1)
@@ -39,23 +45,19 @@ class AugmentConfig(StrictModel):
     translate: float = Field(0.1, ge=0, le=0.9)
     rescale: float = Field(0.5, ge=0, lt=1)
     flip_horizontal: float = Field(0.5, ge=0, le=1)
-    erasing: float = 0.0
+    erasing: float = Field(0.0, ge=0, le=1)
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    clahe: float = Field(0.0, ge=0, le=1)
+    gamma: float = Field(0.0, ge=0, le=1)
+    noise: float = Field(0.0, ge=0, le=1)
     hue: float = 0.0
     saturation: float = 0.0
-    copy_paste: float = 0.0
 
     @field_validator("hue", "saturation")
     @classmethod
     def _grey(cls, value: float) -> float:
         if value != 0:
             raise ValueError("has no effect on grey radiographs; leave it out or set 0")
-        return value
-
-    @field_validator("copy_paste", "erasing")
-    @classmethod
-    def _not_for_boxes(cls, value: float) -> float:
-        if value != 0:
-            raise ValueError("has no effect on detection in ultralytics; leave it out or set 0")
         return value
 
 
@@ -118,7 +120,8 @@ class DetectConfig(StrictModel):
         class_gain: Weight of the class loss.
         class_balance: Power of the inverse class frequency that weights the classes, 0 (off) to 1.
         mask_unknown: Learn nothing about a class from the empty places of an image whose source never labelled it.
-        mask_unlocated: The same for a class that the image is known to show, but nobody boxed.
+        mask_unlocated: The same for a class that the image is known to show, but nobody boxed, and for one of which a
+            patch shows too little to box it.
         label_weights: Multiply each box's share of the loss by its weight.
         freeze: Number of first layers that are not trained.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation

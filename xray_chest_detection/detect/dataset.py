@@ -18,6 +18,8 @@ from ultralytics.data import YOLODataset, build
 
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import scale_to_fit
+from xray_chest_detection.detect.augment.erasing import BoxSafeErasing
+from xray_chest_detection.detect.augment.pasting import FindingPaster
 from xray_chest_detection.detect.masks import WEIGHT
 from xray_chest_detection.detect.regions import UNKNOWN, Regions, follow
 from xray_chest_detection.detect.side_labels import SideLabels
@@ -41,15 +43,23 @@ class XrayDataset(YOLODataset):  # type: ignore[misc]
                 self.box_weights[label["im_file"]] = side.weights_of(Path(label["im_file"]), rows)
 
     def build_transforms(self, hyp: Any = None) -> Any:  # noqa: ANN401 -- the signature of ultralytics
-        """The augmentation; it takes the unknown parts along."""
+        """The augmentation, with erasing and copy-paste made real; it takes the unknown parts along."""
         transforms = super().build_transforms(hyp)
+        self.paster = None
+        if self.augment and hyp.erasing > 0:
+            transforms.insert(-1, BoxSafeErasing(hyp.erasing))  # the last step makes tensors
+        if self.augment and hyp.copy_paste > 0:
+            self.paster = FindingPaster(self, probability=hyp.copy_paste, mirror=hyp.fliplr > 0)
         if self.side is not None:
             follow(transforms)
         return transforms
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """One film; weights travel as a second column of `cls`, which every step filters and joins with the boxes."""
-        sample: dict[str, Any] = super().get_image_and_label(index)
+        sample = self._with_side(super().get_image_and_label(index))
+        return sample if self.paster is None else self.paster(sample, index)
+
+    def _with_side(self, sample: dict[str, Any]) -> dict[str, Any]:
         if self.side is None:
             return sample
         height, width = sample["resized_shape"]

@@ -17,6 +17,7 @@ from xray_chest_detection.core.manifest import (
 )
 from xray_chest_detection.data.provenance import require_patients_apart
 from xray_chest_detection.data.yolo import DATA_FILE
+from xray_chest_detection.detect.augment.tones import tone_steps
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import SPLIT_INPUT, Run, create_run, open_run, split_digest
@@ -126,8 +127,9 @@ def overrides_of(config: DetectConfig, folder: Path) -> dict[str, Any]:
         "translate": augment.translate,
         "scale": augment.rescale,
         "fliplr": augment.flip_horizontal,
-        "copy_paste": 0.0,
-        "erasing": 0.0,
+        "copy_paste": augment.copy_paste,
+        "erasing": augment.erasing,
+        "augmentations": tone_steps(augment),
     }
     if config.learning_rate is not None:
         settings["lr0"] = config.learning_rate

@@ -1,0 +1,1 @@
+"""Random changes of training films that ultralytics does not have for boxes."""
