@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import known_boxes
+from xray_chest_detection.core.measures import known_boxes, parse_ious
 from xray_chest_detection.core.numbers import mean_over_classes, rates_of
+from xray_chest_detection.errors import UsageError
 
 CLASSES = ("a", "b", "c")
 N_IMAGES = 14
@@ -143,3 +144,94 @@ def test_mean_leaves_out_classes_without_boxes() -> None:
     precision = np.array([[[0.2]], [[np.nan]], [[0.4]]])
     assert mean_over_classes(precision) == pytest.approx(0.3)
     assert np.isnan(mean_over_classes(precision[1:2])).all()
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_order_of_tied_boxes_changes_no_number(seed: int) -> None:
+    truth, found = scene(seed)
+    rng = np.random.default_rng(seed)
+    tied = BoxTable(found.image, found.class_id, rng.integers(1, 4, len(found)) / 4, found.xyxy, N_IMAGES)
+    same_place = BoxTable(tied.image, (tied.class_id + 1) % 3, tied.score, tied.xyxy, N_IMAGES)
+    both = BoxTable(
+        np.concatenate([tied.image, same_place.image]),
+        np.concatenate([tied.class_id, same_place.class_id]),
+        np.concatenate([tied.score, same_place.score]),
+        np.concatenate([tied.xyxy, same_place.xyxy]),
+        N_IMAGES,
+    )
+    assert_same(scores_of(truth, both), scores_of(truth, both.select(rng.permutation(len(both)))))
+
+
+def value(scores: Scores, name: str) -> float | None:
+    return next(metric.value for metric in scores.metrics if metric.name == name)
+
+
+def test_every_number_has_an_interval_that_holds_it() -> None:
+    truth, predictions = scene(7)
+    area = np.full(N_IMAGES, 10_000.0)
+    weights = patient_weights([str(image) for image in range(N_IMAGES)], resamples=400)
+    scores = score_boxes(truth, predictions, predictions, classes=CLASSES, image_area_px=area, weights=weights)
+    assert len(scores.metrics) == len({metric.name for metric in scores.metrics}) > 200
+    for metric in scores.metrics:
+        if metric.value is not None and not metric.name.startswith("ECE"):
+            assert metric.low is not None
+            assert metric.low - 0.03 <= metric.value <= metric.high + 0.03, metric
+
+
+def test_labels_without_a_box_count_for_images_and_unknown_ones_do_not() -> None:
+    box = np.array([[0.0, 0, 10, 10]])
+    truth = BoxTable(np.array([0]), np.array([0]), np.ones(1), box, 4)
+    scored = np.array([0.9, 0.8, 0.7, 0.1])
+    found = BoxTable(np.arange(4), np.zeros(4, int), scored, np.repeat(box, 4, axis=0), 4)
+    only = np.zeros((4, 1), np.bool_)
+    labelled, unknown = only.copy(), only.copy()
+    labelled[2] = True
+    unknown[1] = True
+    plain = score_boxes(truth, found, found, classes=("a",))
+    with_label = score_boxes(truth, found, found, classes=("a",), labelled=labelled)
+    left_out = score_boxes(truth, found, found, classes=("a",), labelled=labelled, unknown=unknown)
+    assert value(plain, "AUROC any finding") == 1
+    assert value(with_label, "AUROC any finding") == pytest.approx(0.75)  # film 2 loses against film 1
+    assert value(left_out, "AUROC any finding") == 1
+
+
+def test_any_finding_leaves_out_films_that_may_have_one() -> None:
+    box = np.array([[0.0, 0, 10, 10]])
+    truth = BoxTable(np.array([0]), np.array([0]), np.ones(1), box, 3)
+    found = BoxTable(np.array([0, 1]), np.array([0, 0]), np.array([0.3, 0.9]), np.repeat(box, 2, axis=0), 3)
+    unknown = np.array([[False, True], [False, True], [False, False]])
+    scores = score_boxes(truth, found, found, classes=("a", "b"), unknown=unknown)
+    assert value(scores, "AUROC any finding") == 1
+    assert value(scores, "AUROC a") == pytest.approx(0.5)
+    assert value(scores, "AUROC b") is None
+
+
+def test_sensitivity_is_read_off_at_the_rates_of_readers() -> None:
+    truth, predictions = scene(3)
+    rates = {"all classes": 1.0, "b": 0.5}
+    scores = score_boxes(truth, predictions, predictions, classes=CLASSES, reader_rates=rates)
+    name = "sensitivity at the readers' false positives per image, IoU 0.4"
+    assert value(scores, name) == value(scores, "sensitivity at 1 false positives per image, IoU 0.4")
+    false_alarms, sensitivity = scores.froc["b"]
+    assert value(scores, f"{name}, b") == pytest.approx(sensitivity[false_alarms <= 0.5].max(initial=0), abs=1e-5)
+
+
+def test_without_the_size_of_images_there_are_no_small_findings() -> None:
+    truth, predictions = scene(4)
+    assert not [number for number in scores_of(truth, predictions).numbers if number.name.startswith("centre")]
+
+
+@pytest.mark.parametrize("text", ["0", "1.1", "a", "0.5:0.4", "0.3:0.5:0.7", "", "nan"])
+def test_an_overlap_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"--ious: '{text}' is not an overlap in \(0, 1\], as 0.5, or a range"):
+        parse_ious([text])
+
+
+def test_a_range_of_overlaps_is_their_mean() -> None:
+    truth, predictions = scene(6)
+    overlaps = parse_ious(["0.3", "0.35", "0.3:0.35"])
+    assert overlaps["30-35"] == (0.3, 0.35)
+    scores = score_boxes(truth, predictions, predictions, classes=CLASSES, ious=overlaps)
+    expected = np.mean([value(scores, "AP30 a"), value(scores, "AP35 a")])
+    assert value(scores, "AP30-35 a") == pytest.approx(expected, abs=1e-5)

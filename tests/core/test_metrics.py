@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xray_chest_detection.core import matching, metrics
+from xray_chest_detection.core import matching, measures, metrics
 from xray_chest_detection.core.detections import Detections
+from xray_chest_detection.core.evaluation import DEFAULT_IOUS, score_boxes
 from xray_chest_detection.core.matching import BoxTable
 
 N_CLASSES = 3
@@ -108,6 +109,47 @@ def test_average_precision_equals_pycocotools_on_anything(seed: int, ties: bool,
     per_class = matching.match_classes(truth, found, n_classes=N_CLASSES)
     got = np.concatenate([metrics.average_precision(matches) for matches in per_class])
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+@st.composite
+def small_scenes(draw: st.DrawFn) -> tuple[BoxTable, BoxTable]:
+    """Few boxes on a coarse grid with few scores: equal boxes, equal scores and touching borders are common."""
+    n_images = draw(st.integers(1, 4))
+    corner, side = st.integers(0, 4), st.integers(1, 4)
+    where = st.tuples(st.integers(0, n_images - 1), st.integers(0, N_CLASSES - 1))
+
+    def rows(scores: st.SearchStrategy[float]) -> list[tuple[int, int, float, tuple[float, float, float, float]]]:
+        made = draw(st.lists(st.tuples(where, scores, corner, corner, side, side), min_size=1, max_size=12))
+        return [(*place, score, (x, y, x + width, y + height)) for place, score, x, y, width, height in made]
+
+    scores = st.integers(1, 4).map(lambda level: level / 4)
+    return table(rows(st.just(1.0)), n_images), table(rows(scores), n_images)
+
+
+@settings(max_examples=60, deadline=None)
+@given(scene=small_scenes())
+def test_average_precision_at_every_default_overlap_equals_pycocotools(scene: tuple[BoxTable, BoxTable]) -> None:
+    truth, found = scene
+    overlaps = measures.parse_ious(DEFAULT_IOUS)
+    ious = tuple(sorted({iou for several in overlaps.values() for iou in several}))
+    expected = dict(zip(ious, coco_precision(truth, found, ious=ious, max_detections=100).T, strict=True))
+    names = tuple("abc"[:N_CLASSES])
+    values = {number.name: number.values[0] for number in score_boxes(truth, found, found, classes=names).numbers}
+    for overlap, several in overlaps.items():
+        wanted = np.mean([expected[iou] for iou in several], axis=0)
+        np.testing.assert_allclose([values[f"AP{overlap} {name}"] for name in names], wanted, atol=1e-6)
+        assert values[f"mAP{overlap}"] == pytest.approx(np.nanmean(wanted), abs=1e-6)
+
+
+@given(seed=st.integers(0, 10**6), place=st.integers(0, 999))
+@settings(max_examples=30, deadline=None)
+def test_curves_over_the_score_are_the_counts_of_what_is_shown(seed: int, place: int) -> None:
+    truth, found = random_tables(seed, ties=True)
+    matches = matching.match(truth, found)
+    shown = metrics.counts(matches.above(metrics.SCORES[place]))
+    precision, recall, f1 = (curve[place] for curve in metrics.score_curves(matches))
+    for got, expected in ((precision, shown.precision), (recall, shown.recall), (f1, shown.f1)):
+        assert np.isnan(got) if expected is None else got == pytest.approx(expected)
 
 
 @given(seed=st.integers(0, 10**6))

@@ -94,8 +94,7 @@ def read_ceiling(path: Path, classes: Sequence[str]) -> Ceiling:
             f"{file}: is about other classes ({', '.join(sorted(known))}) than the run ({', '.join(classes)}); "
             "give `xray agreement` the run's --scheme"
         )
-    kept = {*classes, ALL_CLASSES} if known == set(classes) else set(classes)
-    return Ceiling(str(file), same_images=False, rows=tuple(row for row in rows if row.class_name in kept))
+    return Ceiling(str(file), same_images=False, rows=_comparable(rows, classes))
 
 
 def ceiling_of_data(data: Path, split: LabelledSplit, *, resamples: int, seed: int = 0) -> Ceiling | None:
@@ -115,7 +114,7 @@ def ceiling_of_data(data: Path, split: LabelledSplit, *, resamples: int, seed: i
             config = ConsensusConfig(rule="quorum", quorum=min(2, others))
             ceiling = human_ceiling(chosen, config, resamples=resamples, seed=seed)
             origin = f"the readers of {folder} on {len(chosen.images)} images of the split '{split.name}'"
-            return Ceiling(origin, same_images=True, rows=ceiling.rows)
+            return Ceiling(origin, same_images=True, rows=_comparable(ceiling.rows, split.classes))
     return None
 
 
@@ -153,17 +152,23 @@ def _is_binary(data: Path) -> bool:
 
 
 def _of_split(readings: Readings, split: LabelledSplit, *, as_one: bool) -> Readings | None:
-    """The readings of the split's images in the split's classes; None where nobody can be compared."""
+    """The readings of the split's images in those of its classes that the readers know; None without a comparison."""
     kept = np.isin(readings.images, split.image_id)
-    names = (split.classes[0],) * len(readings.classes) if as_one else readings.classes
-    if not (readings.read[kept].sum(axis=1) > 1).any() or not set(split.classes) <= set(names):
+    names = split.classes * len(readings.classes) if as_one else readings.classes
+    classes = tuple(name for name in split.classes if name in names)
+    if not classes or not (readings.read[kept].sum(axis=1) > 1).any():
         return None
-    new_id = np.array([split.classes.index(name) if name in split.classes else -1 for name in names], np.int64)
-    class_id = new_id[readings.class_id]
-    number, rows = np.cumsum(kept) - 1, kept[readings.image] & (class_id >= 0)
-    order = np.flatnonzero(rows)
-    sort = np.lexsort((*readings.xyxy[order].T[::-1], readings.reader[order], class_id[order], readings.image[order]))
-    order = order[sort]
+    new_id = np.array([classes.index(name) if name in classes else -1 for name in names], np.int64)
+    number, class_id = np.cumsum(kept) - 1, new_id[readings.class_id]
+    order = np.lexsort((*readings.xyxy.T[::-1], readings.reader, class_id, readings.image))
+    order = order[kept[readings.image[order]] & (class_id[order] >= 0)]
     columns = (number[readings.image[order]], class_id[order], readings.reader[order], readings.xyxy[order])
     images = tuple(np.array(readings.images)[kept].tolist())
-    return Readings(images, split.classes, readings.readers, *columns, readings.read[kept])
+    return Readings(images, classes, readings.readers, *columns, readings.read[kept])
+
+
+def _comparable(rows: Sequence[CeilingRow], classes: Sequence[str]) -> tuple[CeilingRow, ...]:
+    """The rows of the given classes; that of all classes only where it is about exactly these."""
+    same = {row.class_name for row in rows} - {ALL_CLASSES} == set(classes)
+    kept = {*classes, ALL_CLASSES} if same else set(classes)
+    return tuple(row for row in rows if row.class_name in kept)
