@@ -8,7 +8,7 @@ from xray_chest_detection.report.tables import SUMMARY, markdown_table, with_int
 _CLASS_COLUMNS = (
     ("AP50", "AP50 {}"),
     ("AP40", "AP40 {}"),
-    ("sensitivity at 1 FP/image", "sensitivity {} at 1 false positives per image, IoU 0.4"),
+    ("sensitivity at 1 FP of the class/image", "sensitivity {} at 1 false positives per image, IoU 0.4"),
 )
 
 
