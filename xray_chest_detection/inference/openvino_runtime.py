@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_chest_detection.errors import DependencyError, ModelError
-from xray_chest_detection.inference.network import IR_WEIGHTS_SUFFIX, Port, reason
+from xray_chest_detection.inference.network import Port, reason
 
 try:
     import openvino as ov
@@ -73,11 +73,6 @@ def write_ir(onnx_file: Path, xml_file: Path) -> None:
     except Exception as error:  # the runtime's exceptions share no base class
         raise ModelError(f"{onnx_file}: cannot be read by OpenVINO ({_last_line(error)})") from None
     ov.save_model(model, xml_file, compress_to_fp16=True)
-
-
-def weights_beside(xml_file: Path) -> Path:
-    """Where the weights of an OpenVINO model lie."""
-    return xml_file.with_suffix(IR_WEIGHTS_SUFFIX)
 
 
 def _port(entry: ov.ConstOutput) -> Port:
