@@ -1,6 +1,8 @@
 """`xray tune-nms`, `evaluate`, `export` and `figures` on a run with random weights."""
 
 import importlib.util
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -73,6 +75,57 @@ def test_from_weights_to_a_model_that_is_served(run: Path, tmp_path: Path, capsy
         )
         == 0
     )
+
+
+@pytest.mark.slow
+def test_two_runs_are_compared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune-nms", str(run), "--device", "cpu"]) == 0
+    other = run.with_name("other")
+    shutil.copytree(run, other)
+    capsys.readouterr()
+    assert main(["compare", str(run), str(other), "--resamples", "20", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "# other against tiny on test" in shown
+    assert "| mAP50 |" in shown
+    assert (other / "comparison-tiny-other-test.json").is_file()
+    other_data = helpers().write_dataset(run.parent / "set", classes=("Disc", "Bar", "Cross"))
+    config = other / "config.yaml"
+    config.write_text(re.sub("(?m)^data: .*$", f"data: {other_data}", config.read_text()))
+    with pytest.raises(SystemExit) as exit_info:
+        main(["compare", str(run), str(other)])
+    assert exit_info.value.code == 1
+    message = capsys.readouterr().err
+    assert "the classes differ (Disc, Bar and Disc, Bar, Cross); compare runs on views of one split" in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "RUN", "--ious", "1.5"], "--ious: '1.5' is not an overlap in (0, 1], as 0.5, or a range of them"),
+        (["evaluate", "RUN", "--resamples", "-1"], "--resamples: -1 is less than 0"),
+        (["evaluate", "RUN", "--comet"], "--comet: comet.mode is off in"),
+        (["compare", "RUN", "RUN"], "is given twice; give two runs"),
+        (["compare", "RUN", "RUN", "--resamples", "-1"], "--resamples: -1 is less than 0"),
+    ],
+)
+def test_options_out_of_range(
+    arguments: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(run) if argument == "RUN" else argument for argument in arguments])
+    assert exit_info.value.code == 2
+    captured = capsys.readouterr().err
+    assert message in captured
+    assert captured.count("\n") == 1
+
+
+def test_readers_that_are_not_there(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune-nms", str(run), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run), "--ceiling", str(tmp_path / "nowhere")])
+    assert "nowhere: no such file; make it with `xray agreement SOURCE --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["tune-nms", "evaluate", "export", "figures"])

@@ -1,15 +1,21 @@
 """Comet: when it is on, and what it is told."""
 
 import importlib.util
+import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from xray_chest_detection.config.detect import CometConfig
+from xray_chest_detection.core.model_card import Thresholds
+from xray_chest_detection.detect.evaluate import measure
+from xray_chest_detection.detect.results import write_evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.tracking import CometTracker, NoTracker, epoch_rows, make_tracker
 from xray_chest_detection.errors import DependencyError
+from xray_chest_detection.report.curves import draw_calibration
 
 
 class Experiment:
@@ -109,3 +115,26 @@ def test_rows_of_a_results_file(tmp_path: Path) -> None:
     assert epoch_rows(path) == []
     path.write_text("  epoch,   loss, note\n  1,  0.5, x\n")
     assert epoch_rows(path) == [(1, {"loss": 0.5})]
+
+
+def test_an_evaluation_reaches_the_archive_with_figures_tables_and_curves(
+    random_run: Run, make_scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comet_ml = pytest.importorskip("comet_ml", reason="comet_ml is not installed")
+    monkeypatch.setenv("COMET_LOGGING_CONSOLE", "ERROR")
+    split, candidates = make_scene(1, n_images=8)
+    evaluation = measure("run", split, candidates, Thresholds(conf=0.3, iou=0.5), resamples=20)
+    write_evaluation(random_run, evaluation, "# page\n")
+    draw_calibration(evaluation, random_run.folder / "figures" / "calibration-val.png")
+    tracker = CometTracker(CometConfig(mode="offline"), comet_ml)
+    tracker.start(random_run)
+    tracker.finish()
+    (archive,) = (random_run.folder / "comet").glob("*.zip")
+    with zipfile.ZipFile(archive) as opened:
+        messages = [json.loads(line) for line in opened.read("messages.json").decode().splitlines()]
+    values = {m["payload"]["metric"]["metricName"] for m in messages if m["type"] == "metric_msg"}
+    assert {"val/mAP50", "val/mean AUROC", "val/ECE at IoU 0.4, a"} <= values
+    uploads = [m["payload"]["additional_params"] for m in messages if m["type"] == "file_upload"]
+    names = {upload.get("fileName") or upload.get("figName") or upload.get("name") for upload in uploads}
+    assert {"evaluation-val.json", "evaluation-val.csv", "evaluation-val.md", "calibration-val.png"} <= names
+    assert {"confusion-val.json", "val/FROC all classes"} <= names

@@ -13,8 +13,9 @@ from xray_chest_detection.cli.progress import bar
 from xray_chest_detection.core.evaluation import DEFAULT_IOUS
 from xray_chest_detection.core.intervals import EVALUATION_RESAMPLES
 from xray_chest_detection.core.measures import parse_ious
-from xray_chest_detection.detect.runs import open_trained_run
-from xray_chest_detection.errors import UsageError
+from xray_chest_detection.detect.runs import CONFIG_FILE, Run, open_trained_run
+from xray_chest_detection.detect.tracking import NoTracker, Tracker, make_tracker
+from xray_chest_detection.errors import DependencyError, UsageError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Options:
             given, the readers of the data set's own tables, where it has any.
         device: Torch device for the one forward pass; chosen when not given.
         figures: Whether to draw the figures.
+        comet: Whether to log the run with its new results to Comet, as the `comet` part of its configuration says.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -39,6 +41,7 @@ class Options:
     ceiling: Path | None = None
     device: str | None = None
     figures: bool = True
+    comet: bool = False
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--resamples: {options.resamples} is less than 0")
     ious = parse_ious(options.ious)
     run = open_trained_run(options.run)
+    tracker = _tracker(run) if options.comet else NoTracker()  # before torch
     from xray_chest_detection.detect.evaluate import evaluate
     from xray_chest_detection.detect.results import write_evaluation
     from xray_chest_detection.report.canvas import FOLDER
@@ -75,7 +79,18 @@ def main(argv: Sequence[str]) -> int:
     written = write_evaluation(run, evaluation, markdown)
     if options.figures:
         written += draw_evaluation(evaluation, run.folder / FOLDER)
+    tracker.start(run)
+    tracker.finish()
     print(markdown)
     print(f"measured in {measured_in:.1f} s")
     print("wrote " + ", ".join(path.relative_to(run.folder).as_posix() for path in written) + f" in {run.folder}")
     return 0
+
+
+def _tracker(run: Run) -> Tracker:
+    if run.config.comet.mode == "off":
+        raise UsageError(f"--comet: comet.mode is off in {run.folder / CONFIG_FILE}; set it to auto or offline")
+    tracker = make_tracker(run.config.comet)
+    if tracker.note:
+        raise DependencyError(tracker.note)
+    return tracker

@@ -21,7 +21,7 @@ from xray_chest_detection.errors import DependencyError
 FOLDER = "comet"
 KEY_VARIABLE = "COMET_API_KEY"
 _FIGURES = ("*.png", "*.jpg", "figures/*.png")
-_ASSETS = ("thresholds.yaml", "nms_grid.csv", "evaluation-*.json", "evaluation-*.md", FILE_NAME)
+_ASSETS = ("thresholds.yaml", "nms_grid.csv", "evaluation-*.*", "comparison-*.*", FILE_NAME)
 # Nothing of the machine, of the source tree or of the terminal leaves it.
 _QUIET = {
     "log_code": False,
@@ -116,7 +116,7 @@ class CometTracker:
                 for path in sorted(run.folder.glob(pattern)):
                     self._log_asset(path, path.name)
             for path in sorted(run.folder.glob("evaluation-*.json")):
-                experiment.log_metrics(_final_metrics(path))
+                self._log_evaluation(json.loads(path.read_text(encoding="utf-8")))
         finally:
             self._experiment = None
             experiment.end()
@@ -132,6 +132,21 @@ class CometTracker:
     def _log_asset(self, path: Path, name: str) -> None:
         if path.is_file():
             self._experiment.log_asset(str(path), file_name=name)
+
+    def _log_evaluation(self, content: dict[str, Any]) -> None:
+        """Every number as `test/mAP50`, the confusion matrix and the FROC curves, as Comet's own kinds of things."""
+        split = content["split"]
+        numbers = {f"{split}/{row['name']}": row["value"] for row in content["metrics"] if row["value"] is not None}
+        self._experiment.log_metrics(numbers)
+        labels = [*(row["name"] for row in content["per_class"]), "nothing"]
+        title, file_name = f"{split}: true rows, shown columns", f"confusion-{split}.json"
+        self._experiment.log_confusion_matrix(
+            matrix=content["confusion"], labels=labels, title=title, file_name=file_name
+        )
+        for name, points in content["froc"].items():
+            if points:
+                x, y = ([point[axis] for point in points] for axis in (0, 1))
+                self._experiment.log_curve(f"{split}/FROC {name}", x=x, y=y)
 
     def _log_new_epochs(self) -> None:
         if self._run is None or self._experiment is None:
@@ -188,13 +203,6 @@ def epoch_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
             if epoch is not None:
                 rows.append((int(epoch), {name: value for name, value in values.items() if value is not None}))
     return rows
-
-
-def _final_metrics(path: Path) -> dict[str, float]:
-    """Metrics of a kept evaluation as `test/mAP50: value`."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    found = ((row["name"], row["value"]) for row in content["metrics"])
-    return {f"{content['split']}/{name}": value for name, value in found if value is not None}
 
 
 def _float(text: object) -> float | None:

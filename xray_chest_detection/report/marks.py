@@ -34,19 +34,15 @@ def draw_boxes_on(
         axes.text(place[0], place[3], text, color=TEXT_ON_BLACK, fontsize=_NAME_PT, va="bottom", bbox=plate)
 
 
-def _free_place(
-    axes: Axes,
-    box: Box,
-    letters: int,
-    taken: Sequence[Box],
-) -> Box:
-    """Where a name of so many letters stands: above the box, below it or inside, from its left or right edge."""
+def _free_place(axes: Axes, box: Box, letters: int, taken: Sequence[Box]) -> Box:
+    """Where a name of so many letters stands: above the box, below it, inside or a line off, from its left or right."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     per_point = (right - left) / (axes.bbox.width / axes.figure.dpi * 72)
     width, height = (0.62 * letters + 0.4) * _NAME_PT * per_point, 1.5 * _NAME_PT * per_point
     x_min, y_min, x_max, y_max = box
     starts = [min(max(x, left), right - width) for x in (x_min, x_max - width)]
-    ends = [min(max(y, top + height), bottom) for y in (y_min, y_max + height, y_min + height, y_max)]
+    lines = (y_min, y_max + height, y_min + height, y_max, y_min - height, y_max + 2 * height)
+    ends = [min(max(y, top + height), bottom) for y in lines]
     places = [(x, y - height, x + width, y) for y in ends for x in starts]
     return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
 
