@@ -111,9 +111,9 @@ def test_folds_are_dealt_once(data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 5}, r"cv: was started with epochs 1, now it is 5; give another --out, or remove the folder"),
-        ({"augment": {"mosaic": 0.5}}, r"cv: was started with augment.mosaic 0.0, now it is 0.5"),
-        ({"fold_seed": 3}, r"cv: was started with fold_seed 0, now it is 3"),
+        ({"epochs": 5}, r"cv: was started with epochs 1, and it is 5 now; give another --out, or remove the folder"),
+        ({"augment": {"mosaic": 0.5}}, r"cv: was started with augment.mosaic 0.0, and it is 0.5 now"),
+        ({"fold_seed": 3}, r"cv: was started with fold_seed 0, and it is 3 now"),
     ],
 )
 def test_another_recipe_in_the_same_folder(data: Path, change: dict[str, Any], message: str) -> None:
@@ -128,7 +128,7 @@ def test_started_by_a_version_that_knew_fewer_keys(data: Path) -> None:
     older = {key: value for key, value in manifest.config.items() if key not in ("mask_unknown", "fold_seed")}
     write_manifest(place, manifest.model_copy(update={"config": older}))
     prepare(cv_config(data))
-    with pytest.raises(DataError, match="was started with mask_unknown True, now it is False"):
+    with pytest.raises(DataError, match="was started with mask_unknown True, and it is False now"):
         prepare(cv_config(data, mask_unknown=False))
 
 
@@ -179,6 +179,16 @@ def test_weights_of_other_folds(data: Path) -> None:
     build(second, 0)
     with pytest.raises(ModelError, match=r"weights: .*cv has no finished fold 0 to start from; finish it first"):
         second.training(0)
+
+
+def test_run_of_another_recipe_among_the_folds(data: Path) -> None:
+    plan = prepare(cv_config(data))
+    build(plan, 0)
+    create_run(plan.training(0).model_copy(update={"epochs": 7}))
+    with pytest.raises(
+        ModelError, match=r"shapes-fold0: was trained with epochs 7, and it is 1 in this cross-validation"
+    ):
+        plan.state(0)
 
 
 def test_validation_patients_without_a_box(data: Path, tables: Path) -> None:

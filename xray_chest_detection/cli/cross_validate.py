@@ -18,25 +18,25 @@ def main(argv: Sequence[str]) -> int:
     """Train the wanted folds, or go on with them; when all are done, write and print the numbers."""
     description = "Train once per fold of the patients; the same command goes on after a stop."
     config = from_command_line(CrossValidateConfig, argv, prog="xray cross-validate", description=description)
-    tracker = make_tracker(config.comet)  # before torch is imported
+    note = make_tracker(config.comet).note  # before torch is imported
     from xray_chest_detection.detect.cross_validate import collect, prepare, run_fold, unfinished, write_end
     from xray_chest_detection.detect.fold_results import summarise, write_results
     from xray_chest_detection.report.cross_validation import cross_validation_markdown, cross_validation_summary
 
-    if tracker.note:
-        print(tracker.note)
+    if note:
+        print(note)
     plan = prepare(config)
     progress = partial(bar, title="images")
-    try:
-        for fold in config.wanted:
-            print(f"fold {fold} of {config.folds}: {_state(plan, fold)}", flush=True)
+    for fold in config.wanted:
+        print(f"fold {fold} of {config.folds}: {_state(plan, fold)}", flush=True)
+        tracker = make_tracker(config.comet)  # every fold is an experiment
+        try:
             run_fold(plan, fold, tracker=tracker, progress=progress)
+        except KeyboardInterrupt:
+            print("give the same command again to go on", file=sys.stderr)
+            raise
+        finally:
             tracker.finish()
-    except KeyboardInterrupt:
-        print("give the same command again to go on", file=sys.stderr)
-        raise
-    finally:
-        tracker.finish()
     missing = unfinished(plan)
     if missing:
         folds = ",".join(map(str, missing))

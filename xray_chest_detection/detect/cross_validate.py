@@ -94,15 +94,24 @@ class Plan:
         )
 
     def open(self, fold: int) -> Run:
-        """The run that never saw a fold, on the data set of this machine: it may have been trained on another one."""
+        """The run that never saw a fold, on the data set of this machine: it may have been trained on another one.
+
+        Raises:
+            ModelError: There is no such run, or it is one of another recipe.
+        """
         run = open_run(self.run(fold))
+        mine = self.config.training(name=run.folder.name, weights=run.config.weights)
+        old, new = (config.model_dump(mode="json", exclude=_FREE) for config in (run.config, mine))
+        changed = _first_difference(old, new)
+        if changed:
+            raise ModelError(f"{run.folder}: was trained with {changed} in this cross-validation; remove it")
         return Run(run.folder, run.config.model_copy(update={"data": self.data(fold)}))
 
     def state(self, fold: int) -> State:
         """How far a fold's training is."""
         if not (self.run(fold) / CONFIG_FILE).is_file():
             return "new"
-        return "trained" if open_run(self.run(fold)).finished else "cut"
+        return "trained" if self.open(fold).finished else "cut"
 
 
 def prepare(config: CrossValidateConfig) -> Plan:
@@ -152,11 +161,10 @@ def run_fold(plan: Plan, fold: int, *, tracker: Tracker | None = None, progress:
     _build(plan, fold, progress=progress)
     state = plan.state(fold)
     if state == "new":
-        run = train(plan.training(fold), tracker)
+        train(plan.training(fold), tracker)
     elif state == "cut":
-        run = resume(plan.run(fold), tracker)
-    else:
-        run = plan.open(fold)
+        resume(plan.run(fold), tracker)
+    run = plan.open(fold)
     try:
         read_thresholds(run)
     except ModelError:  # none yet, or of other weights
@@ -196,7 +204,7 @@ def write_end(plan: Plan, outputs: list[Path]) -> None:
     digests = {f"{FOLDS}/{FOLDS_FILE}": sha256_of(plan.folder / FOLDS / FOLDS_FILE)}
     digests |= {f"{SPLITS}/fold{fold}/{SPLIT_FILE}": sha256_of(plan.split(fold) / SPLIT_FILE) for fold in folds}
     for fold in folds:
-        weights = open_run(plan.run(fold)).weights
+        weights = plan.open(fold).weights
         digests[weights.relative_to(plan.folder).as_posix()] = sha256_of(weights)
     manifest = start.model_copy(
         update={
@@ -234,7 +242,7 @@ def _check_same(new: Manifest, old: Manifest, folder: Path) -> None:
     defaults = config | {"view": _view_settings(YoloConfig(out=Path()))}  # for keys that older versions did not have
     changed = _first_difference(merged(defaults, old.config), new.config)
     if changed:
-        raise DataError(f"{folder}: was started with {changed}; {cure}")
+        raise DataError(f"{folder}: was started with {changed} now; {cure}")
     names = sorted(
         name for name in old.inputs.keys() | new.inputs.keys() if old.inputs.get(name) != new.inputs.get(name)
     )
@@ -250,7 +258,7 @@ def _first_difference(old: dict[str, Any], new: dict[str, Any], prefix: str = ""
             if nested:
                 return nested
         elif before != after:
-            return f"{prefix}{key} {before}, now it is {after}"
+            return f"{prefix}{key} {before}, and it is {after}"
     return None
 
 

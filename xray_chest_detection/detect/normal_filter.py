@@ -20,7 +20,7 @@ from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.measures import LOW_IOU, known_boxes
 from xray_chest_detection.core.normal_filter import NormalFilter, abnormality, filter_normals
-from xray_chest_detection.core.numbers import FloatArray, image_rows, mean_over_classes, with_interval
+from xray_chest_detection.core.numbers import FloatArray, image_rows, mean_over_classes, rounded, with_interval
 from xray_chest_detection.data.yolo_read import LabelledSplit
 
 POWERS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -77,7 +77,7 @@ class Effect:
         after: With the filter.
         low: Lower end of the 95 % interval of the difference, paired by patient; None without resamples.
         high: Its upper end.
-        perfect: With every mark on an image without a true box removed: what no filter can beat.
+        perfect: With every mark on an image without a true box removed, and no other.
     """
 
     name: str
@@ -158,7 +158,7 @@ def choose_filter(
         out_of_fold=round(float(outside[0]), 5),
         gain_low=low or 0.0,
         gain_high=high or 0.0,
-        auroc=round(float(separation), 5) if np.isfinite(separation) else None,
+        auroc=rounded(separation),
         n_images=n_images,
         n_boxes=len(marked.split.truth),
         weights_sha256=weights_sha256,
@@ -185,15 +185,16 @@ def effects(marked: Marked, after: Sequence[Detections], *, resamples: int, seed
     result = []
     for name in old:
         _, low, high = with_interval(new[name] - old[name])
-        values = [
-            round(float(found[name][0]), 5) if np.isfinite(found[name][0]) else None for found in (old, new, best)
-        ]
-        result.append(Effect(name, values[0], values[1], low, high, values[2]))
+        before, with_filter, ideal = (rounded(found[name][0]) for found in (old, new, best))
+        result.append(Effect(name, before, with_filter, low, high, ideal))
     return tuple(result)
 
 
 def _candidates(marked: Marked) -> Iterator[NormalFilter]:
-    """No filter first, then from weak to strong. Thresholds are quantiles, for every model has its own scores."""
+    """No filter first, then from weak to strong.
+
+    Thresholds are quantiles over all images, for every model has its own scores; no true box is looked at for them.
+    """
     yield NormalFilter(rule="given" if marked.given is not None else "max")
     for rule, values in marked.abnormality.items():
         for threshold in sorted({round(float(np.quantile(values, share)), 6) if share else 0.0 for share in REMOVED}):
