@@ -1,6 +1,7 @@
 """The reader-aware consensus: it finds out what the simulated readers are like, and never contradicts itself."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -155,6 +156,40 @@ def test_seven_readers_one_of_whom_saw_one_image_and_a_class_nobody_drew(make_re
     model = fit_readers(readings, iou=0.4)
     assert model.sensitivity.shape == (7, 2)
     assert (model.sensitivity[:, 0] > 0.7).all()
+
+
+def test_readers_whose_films_are_chosen_to_be_normal_look_no_worse_and_are_believed_no_sooner():
+    """Two teams of equal readers: one reads films with findings, the other mostly films on which nobody drew."""
+    parts = [simulate(Scenario((CAREFUL,) * 3), n_images=n, seed=n, healthy=0)[0] for n in (600, 80)]
+    boxes = [
+        (600 * team + image, class_id, 3 * team + reader, *xyxy)
+        for team, part in enumerate(parts)
+        for image, class_id, reader, xyxy in zip(part.image, part.class_id, part.reader, part.xyxy, strict=True)
+    ]
+    read = np.zeros((1500, 6), bool)
+    read[:600, :3] = read[600:, 3:] = True
+    readings = build_readings(boxes, n_images=1500, n_classes=len(parts[0].classes), n_readers=6, read=read)
+    model = fit_readers(readings, iou=0.4)
+    np.testing.assert_allclose(model.sensitivity.mean(axis=1), CAREFUL.sensitivity, atol=0.15)
+    assert model.affected == pytest.approx(680 / 1500, abs=0.05)
+    consensus = merge(readings, EM)
+    alone = consensus.votes.sum(axis=1) == 1
+    chosen = consensus.image >= 600
+    first, second = (consensus.probability[alone & team].mean() for team in (~chosen, chosen))
+    assert second == pytest.approx(first, abs=0.15)
+
+
+def test_three_names_of_one_finding_mean_the_same_in_any_order_of_the_classes(make_readings):
+    """One film on which every reader has another name; elsewhere one reader often sees two of them at one place."""
+    found = []
+    for order in permutations(range(3)):
+        rows = [(0, order[reader], reader, *A) for reader in range(3)]
+        rows += [(image, order[name], 0, *A) for image in range(1, 30) for name in (0, 1)]
+        consensus = merge(make_readings(rows, n_images=40, n_classes=3), EM)
+        first = consensus.image == 0
+        by_class = dict(zip(consensus.class_id[first].tolist(), consensus.probability[first], strict=True))
+        found.append([by_class[name] for name in order])
+    np.testing.assert_allclose(found, found[:1] * len(found), rtol=1e-6)
 
 
 def test_silence_is_a_vote_against_and_absence_is_not(make_readings):

@@ -68,7 +68,8 @@ def join_classes(readings: Readings, clusters: Clusters, iou: float) -> IntArray
     """The place of each cluster, `(K,)`, numbered from 0: clusters that may be one finding by different names.
 
     They overlap by at least `iou` on average and have neither a reader nor a class in common: a reader who drew two
-    boxes there saw two findings.
+    boxes there saw two findings. Readers often draw one box under two names. To which of them a third name belongs,
+    overlap cannot tell, so the class listed first takes it: here the order of the classes counts.
     """
     first, second, overlap = overlapping_pairs(readings, readings.image)
     apart = readings.class_id[first] != readings.class_id[second]

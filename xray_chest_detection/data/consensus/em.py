@@ -3,7 +3,7 @@
 Boxes are sorted into clusters of one image and class with at most one box of each reader (`clusters`), after the parts
 of findings that one reader split were put together (`halves`). Then, for reader r and class c:
 
-    a        share of images that have any finding
+    a[S]     share of images that have any finding, among those that the readers S read
     l[c]     true findings per such image
     s[r,c]   sensitivity: chance that r draws a true finding
     w[r,c]   chance that r calls it c if he draws it; else he calls it d with chance q[c,d], the same for all readers
@@ -21,7 +21,9 @@ the image has any. Findings that everybody missed are in the likelihood as `l[c]
 which is why images without a box must be among the readings.
 
 Without g, VinBigData could not be explained: there, no image has boxes by some of its readers only, so that thousands
-of empty images would prove readers who never err.
+of empty images would prove readers who never err. Nor could it with one a for all: R11 to R17 read few images with a
+finding and many without, and would look as if they missed nine findings of ten. The silence of such readers means
+nothing, and what one of them drew alone would be likely.
 
 Where clusters of several classes overlap and no reader drew two of them, they may be one finding by several names. Of
 the findings there at most one is then true, at the rate above with `(1 - w[r,c]) q[c,d]` for voters who called it d,
@@ -33,8 +35,6 @@ is what readers with few boxes and classes with few findings live on. No round l
 readers' errors of location are estimated, and a box is the mean weighted by their precision (`location`).
 
 With one reader per image nothing contradicts him: nothing is estimated, and every box is as likely as the priors say.
-A reader whose images are chosen to be normal looks as if he missed much, because the share of images with findings is
-taken to be the same for all; to compare readers, estimate on the images that somebody drew on.
 
 Source: Dawid and Skene 1979, "Maximum likelihood estimation of observer error-rates using the EM algorithm", Applied
 Statistics 28, here with an unknown number of findings instead of one answer per item.
@@ -66,7 +66,7 @@ class ReaderModel:
         wrong_name: `(C, C)` by what other class a finding (row) is called when it is not called by its own; rows sum
             to 1, or to 0 where there is one class only.
         edge_sd: `(R,)` standard deviation of a reader's edges, as a share of the side of the box.
-        affected: Share of the images that have any finding.
+        affected: Share of the images that have any finding, all readers together.
         prevalence: `(C,)` true findings per image, all images counted.
         log_posterior: `(T,)` logarithm of the posterior density before each round, up to a constant; it never falls.
         converged: Whether the gain fell below `TOLERANCE` within `MAX_ROUNDS`.
@@ -138,14 +138,15 @@ def _fit(readings: Readings, clusters: Clusters, iou: float) -> _Fit:
     expected = expect(data, parameters, bounded=True)
     alone, joint = expected.of_clusters(data)
     probability = np.minimum(alone + joint, 1)
+    affected = float(parameters.affected[data.reader_set].mean()) if len(data.reader_set) else data.drawn_on
     model = ReaderModel(
         sensitivity=parameters.drawn.value,
         false_positives=_false_per_image(data, parameters, expected.affected),
         right_name=parameters.named.value,
         wrong_name=parameters.wrong_name,
         edge_sd=edge_errors(readings, clusters, probability),
-        affected=parameters.affected,
-        prevalence=parameters.affected * parameters.prevalence,
+        affected=affected,
+        prevalence=affected * parameters.prevalence,
         log_posterior=np.array(history),
         converged=converged,
     )

@@ -15,8 +15,8 @@ _SENSITIVITY, _RIGHT_NAME, _FALSE_SHARE = 0.7, 0.95, 0.3
 # are taken to differ more than classes do, whose few boxes could otherwise be explained by any mixture.
 _SD_DRAWN, _SD_NAMED, _SD_FALSE = (0.5, 0.3, 0.7, 0.15), (1.0, 1.0, 1.0, 0.5), (0.5, 0.3, 0.7, 0.15)
 _SD_FREQUENCY = (1.0, 0.3, 0.01, 0.01)  # no readers here: the last two only have to be small
-# What the priors of the other parameters are worth: images of either kind, boxes of nothing.
-_PRIOR_IMAGES, _PRIOR_CALM = 1.0, 1.0
+# What the priors of the other parameters are worth: images that a set of readers read, boxes of nothing.
+_PRIOR_IMAGES, _PRIOR_CALM = 2.0, 1.0
 _NEARLY_ALL = 1 - 1e-6
 _LARGEST_LOG_ODDS = 700.0  # exp of more overflows
 
@@ -38,6 +38,7 @@ class Data:
         readers: `(S, R)` 1 or 0, the distinct sets of readers of one image.
         reader_set: `(I,)` which set read an image.
         typical_rate: `(C,)` boxes per image and reader.
+        drawn_on: Share of images with a box.
         comparable: Whether any image was read by more than one reader.
     """
 
@@ -53,6 +54,7 @@ class Data:
     readers: FloatArray
     reader_set: IntArray
     typical_rate: FloatArray
+    drawn_on: float
     comparable: bool
 
     @property
@@ -89,7 +91,7 @@ class Parameters:
         named: Chance that he calls it by its class.
         false: Boxes of nothing per image with findings.
         calm: The same on images without findings, as a share of that, at most 1: nobody invents more on normal images.
-        affected: Share of images with findings.
+        affected: `(S,)` share of images with findings among those that a set of readers read.
         frequency: True findings per image with findings; its only row is `prevalence`.
         wrong_name: `(C, C)` chances of the wrong names of a class, by row.
     """
@@ -98,7 +100,7 @@ class Parameters:
     named: Effects
     false: Effects
     calm: float
-    affected: float
+    affected: FloatArray
     frequency: Effects
     wrong_name: FloatArray
 
@@ -174,6 +176,7 @@ def data_of(readings: Readings, clusters: Clusters, table: Hypotheses) -> Data:
         readers=readings.read[first].astype(np.float64),
         reader_set=reader_set,
         typical_rate=(boxes_drawn + 0.5) / max(int(readings.read.sum()), 1),
+        drawn_on=(len(np.unique(readings.image)) + 1) / (len(readings.images) + 2),
         comparable=bool((readings.n_readers > 1).any()),
     )
 
@@ -188,7 +191,7 @@ def start(data: Data) -> Parameters:
         named=no_effects("logit", ones * _logit(_RIGHT_NAME), n_readers, sd=_SD_NAMED),
         false=no_effects("log", np.log(_FALSE_SHARE * data.typical_rate), n_readers, sd=_SD_FALSE),
         calm=1.0,
-        affected=affected,
+        affected=np.full(len(data.readers), affected),
         frequency=no_effects("log", np.log(data.typical_rate / affected), 1, sd=_SD_FREQUENCY),
         wrong_name=_other_classes(data) / max(n_classes - 1, 1),
     )
@@ -207,10 +210,10 @@ def expect(data: Data, parameters: Parameters, *, bounded: bool = False) -> Expe
     expected_seen = ((1 - missed) @ parameters.prevalence)[data.reader_set]
     expected_false = (data.readers @ parameters.false.value.sum(axis=1))[data.reader_set]
     log_some = data.per_image(np.where(data.shared, 0, log_any[table.pattern]), log_apart - np.log(apart))
-    log_some += np.log(parameters.affected) - expected_seen - expected_false
+    log_some += np.log(parameters.affected)[data.reader_set] - expected_seen - expected_false
     calm_false = log_false + data.voters * np.log(parameters.calm)
     log_none = data.per_image(calm_false[table.pattern], table.log_coincidence)
-    log_none += np.log1p(-parameters.affected) - parameters.calm * expected_false
+    log_none += np.log1p(-parameters.affected)[data.reader_set] - parameters.calm * expected_false
     log_image = np.logaddexp(log_some, log_none)
     return Expectation(
         affected=np.exp(log_some - log_image),
@@ -224,7 +227,7 @@ def expect(data: Data, parameters: Parameters, *, bounded: bool = False) -> Expe
 
 def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Parameters:
     """The M step; what has no closed form takes one step towards its mode."""
-    table, n_patterns, n_images = data.table, data.table.n_patterns, len(data.reader_set)
+    table, n_patterns = data.table, data.table.n_patterns
     separate, affected = expected.separate(data), expected.affected[data.image]
     clusters = sums(table.pattern, separate, n_patterns)
     findings = np.concatenate([clusters * expected.alone, expected.joint * affected[data.shared]])
@@ -248,7 +251,7 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
         named=parameters.named.improved(np.diagonal(names, axis1=1, axis2=2), hits),
         false=false_effects,
         calm=min(float((calm_false @ data.voters + _PRIOR_CALM) / (calm_expected + _PRIOR_CALM)), 1.0),
-        affected=float((images.sum() + _PRIOR_IMAGES) / (n_images + 2 * _PRIOR_IMAGES)),
+        affected=(images + _PRIOR_IMAGES * data.drawn_on) / (images + calm_images + _PRIOR_IMAGES),
         frequency=parameters.frequency.improved(found[None, :], np.full((1, data.shape[1]), images.sum())),
         wrong_name=wrong / np.maximum(wrong.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny),
     )
@@ -257,7 +260,7 @@ def maximise(data: Data, parameters: Parameters, expected: Expectation) -> Param
 def log_prior(data: Data, parameters: Parameters) -> float:
     """Logarithm of the prior density, up to a constant.
 
-    Normal for the effects, Gamma for calm, Beta for the affected share, Dirichlet for the wrong names.
+    Normal for the effects, Gamma for calm, Beta for the affected shares, Dirichlet for the wrong names.
     """
     affected, calm = parameters.affected, parameters.calm
     named = parameters.wrong_name[_other_classes(data) > 0]
@@ -266,7 +269,7 @@ def log_prior(data: Data, parameters: Parameters) -> float:
         + parameters.named.log_prior()
         + parameters.false.log_prior()
         + parameters.frequency.log_prior()
-        + _PRIOR_IMAGES * float(np.log(affected) + np.log1p(-affected))
+        + _PRIOR_IMAGES * float((data.drawn_on * np.log(affected) + (1 - data.drawn_on) * np.log1p(-affected)).sum())
         + _PRIOR_CALM * float(np.log(calm) - calm)
         + _prior_names(data) * float(np.log(named).sum())
     )

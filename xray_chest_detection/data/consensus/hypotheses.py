@@ -106,12 +106,13 @@ def _chance_overlap(readings: Readings, iou: float) -> FloatArray:
 
 
 def _log_coincidence(readings: Readings, clusters: Clusters, place: IntArray, iou: float) -> FloatArray:
-    order = np.lexsort((clusters.class_id, place))
+    """All clusters of a place but one lie where another one does, with the mean log chance of all their pairs."""
+    order = np.argsort(place, kind="stable")
     order = order[place[order] >= 0]
-    follows = place[order[1:]] == place[order[:-1]]
-    first, second = order[:-1][follows], order[1:][follows]
+    first, second = (order[rows] for rows in pairs_in_groups(place[order]))
     share = _classes_overlap(readings, iou)[clusters.class_id[first], clusters.class_id[second]]
-    return sums(place[first], np.log(share), int(place.max(initial=-1)) + 1)
+    size = np.bincount(place[order])  # K clusters make K (K - 1) / 2 pairs
+    return sums(place[first], np.log(share), len(size)) * 2 / size
 
 
 def _classes_overlap(readings: Readings, iou: float) -> FloatArray:
