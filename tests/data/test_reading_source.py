@@ -111,6 +111,16 @@ def _all_of_vinbigdata():
             r"t: row 0: a box by 'R1\|R2' on image 'b', which has no such reader .*data_prep\.vinbigdata wrote$",
         ),
         (
+            lambda folder: write_readings(folder / "t", [("b", "Mass", None)]),
+            None,
+            r"t: row 0: a box by nobody on image 'b', which has no such reader .*data_prep\.vinbigdata wrote$",
+        ),
+        (
+            lambda folder: write_readings(folder / "t", []),
+            None,
+            r"t: no reader drew a box; there is nothing to compare",
+        ),
+        (
             lambda folder: write_readings(folder / "t", [], readers=None),
             None,
             r"t: image 'a' has no readers \(2 such images\); nothing to compare; give the folder",
@@ -126,7 +136,15 @@ def _all_of_vinbigdata():
             r"t: a scheme can be applied to the tables of one source, these are of nih, vinbigdata",
         ),
     ],
-    ids=["missing", "consensus rows", "no readers", "unknown label", "two sources"],
+    ids=[
+        "missing",
+        "consensus rows",
+        "box without reader",
+        "nobody drew",
+        "no readers",
+        "unknown label",
+        "two sources",
+    ],
 )
 def test_unfit_sources_are_one_line(tmp_path, make, scheme, message):
     with pytest.raises(DataError, match=message) as raised:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.config.schemes import read_scheme
@@ -118,10 +119,11 @@ def test_background_is_cut_to_finding_free_images_first(scheme):
 
 
 def test_what_cannot_be_joined_is_one_line(nih, scheme):
-    one, config = vinbigdata({"a": [("R8", "ILD", NEAR)]}), UniteConfig()
+    one, config = vinbigdata({"a": [("R8", "Pneumothorax", NEAR)]}), UniteConfig()
     stranger = vinbigdata({"a": [("R8", "ILD", NEAR), ("R17", "Pneumothorax", NEAR)]})
     united = SourceTables(Path("u"), one.images.assign(known="Effusion"), one.annotations)
     both = SourceTables(Path("two"), pd.concat([one.images, nih({"1": [None]}).images]), one.annotations)
+    nameless = SourceTables(Path("n"), one.images.assign(readers=None), one.annotations)
     hernia = SourceTables(Path("h"), one.images, one.annotations.assign(class_name="Hernia"))
     for sources, name, message in (
         ([one, one], "united7", r"vin: image 'a' also stands in vin \(1 such images\); give every source once"),
@@ -129,8 +131,24 @@ def test_what_cannot_be_joined_is_one_line(nih, scheme):
         ([both], "united7", "two: expected images of one source, got nih, vinbigdata"),
         ([SourceTables(Path("e"), one.images[:0], one.annotations)], "united7", "e: expected .* one source, got none"),
         ([hernia], "united7", r"unknown label 'Hernia' of vinbigdata \(known: Aortic"),
-        ([stranger], "united7", "vin: row 1: a box by 'R17' on image 'a', which has no such reader"),
+        (
+            [stranger],
+            "united7",
+            "vin: row 1: a box by 'R17' on image 'a', which has no such reader .*; run the data_prep step",
+        ),
+        (
+            [nameless],
+            "united7",
+            r"n: row 0: a box by 'R8' on image 'a', which names no readers \(1 such rows\); run the",
+        ),
         ([vinbigdata({"a": []})], "nih8", "vin: scheme nih8 has no class for labels of 'vinbigdata'"),
     ):
         with pytest.raises(DataError, match=message):
             unite(sources, scheme(name), config)
+
+
+def test_a_source_is_never_replaced(tmp_path):
+    with pytest.raises(
+        ValidationError, match=r"out is a source, whose tables would be replaced: .*; give another folder"
+    ):
+        UniteConfig(sources=(tmp_path / "a", tmp_path / "b"), out=tmp_path / "c" / ".." / "b")

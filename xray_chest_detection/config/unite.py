@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xray_chest_detection.config.base import StrictModel
 from xray_chest_detection.config.consensus import ConsensusConfig
@@ -27,3 +27,9 @@ class UniteConfig(StrictModel):
     background: int | None = Field(None, ge=0)
     out: Path = Path("datasets/interim/united")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _out_is_no_source(self) -> "UniteConfig":
+        if self.out.resolve() in {source.resolve() for source in self.sources}:
+            raise ValueError(f"out is a source, whose tables would be replaced: {self.out}; give another folder")
+        return self

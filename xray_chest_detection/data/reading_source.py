@@ -49,12 +49,16 @@ def read_source(path: Path, *, scheme: ClassScheme | None = None) -> ReadingSour
         scheme: Classes to rename, merge or leave out first; not given: the source's own.
 
     Raises:
-        DataError: Something is missing or wrong, images have no readers, rows have several, or the scheme does not know
-            a label or the source.
+        DataError: Something is missing or wrong, images have no readers, rows have none or several, nobody drew a box,
+            or the scheme does not know a label or the source.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; give a folder of tables or VinBigData's train.csv")
-    return _from_tables(path, scheme) if path.is_dir() else _from_csv(path, scheme)
+    source = _from_tables(path, scheme) if path.is_dir() else _from_csv(path, scheme)
+    if not len(source.readings):
+        classes = f" of the classes of scheme {scheme.name}" if scheme else ""
+        raise DataError(f"{path}: no reader drew a box{classes}; there is nothing to compare")
+    return source
 
 
 def renamed(readings: Readings, scheme: ClassScheme, *, source: str) -> Readings:

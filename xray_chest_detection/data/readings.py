@@ -185,8 +185,9 @@ def _from_columns(
     stranger[~stranger] = ~read[image[~stranger], reader[~stranger]]
     if stranger.any():
         row = rows[stranger].iloc[0]
+        drawn = "nobody" if pd.isna(row["reader"]) else f"'{row['reader']}'"
         raise DataError(
-            f"row {rows.index[stranger][0]}: a box by '{row['reader']}' on image '{row['image_id']}', "
+            f"row {rows.index[stranger][0]}: a box by {drawn} on image '{row['image_id']}', "
             f"which has no such reader ({int(stranger.sum())} such rows)"
         )
     xyxy = rows[EDGES].to_numpy(np.float64)

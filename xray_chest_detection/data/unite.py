@@ -16,6 +16,8 @@ from xray_chest_detection.data.consensus import merge
 from xray_chest_detection.data.readings import consensus_table, readings_of
 from xray_chest_detection.errors import DataError
 
+_CURE = "run the data_prep step that writes these tables again"
+
 
 @dataclass(frozen=True)
 class SourceTables:
@@ -108,12 +110,19 @@ def _agree(
     """One set of boxes an image: by the consensus rule where readers are named, else as drawn."""
     with_readers = images[images["readers"].notna()]
     several = drawn["image_id"].isin(with_readers["image_id"])
+    unlisted = drawn[~several & drawn["reader"].notna()]
+    if len(unlisted):
+        row = unlisted.iloc[0]
+        raise DataError(
+            f"{place}: row {unlisted.index[0]}: a box by '{row['reader']}' on image '{row['image_id']}', "
+            f"which names no readers ({len(unlisted)} such rows); {_CURE}"
+        )
     if with_readers.empty:
         return drawn
     try:
         readings = readings_of(with_readers, drawn[several], scheme.classes)
     except DataError as error:
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{place}: {error}; {_CURE}") from None
     agreed = consensus_table(merge(readings, config.consensus), readings)
     return agreed if several.all() else pd.concat([drawn[~several], agreed])
 
