@@ -67,6 +67,24 @@ def test_one_file_and_a_low_threshold(models, images, tmp_path):
     assert [row["class"] for row in image["models"]["multi"]] == ["Cardiomegaly", "Effusion"]
 
 
+def test_tiles_are_looked_at_beside_the_whole_film(models, images, tmp_path):
+    out = tmp_path / "out.json"
+    arguments = ("--source", images / "b.png", "--models", "multi", "--checkpoints", models, "--out", out)
+    assert run(*arguments, "--tiles", "1") == 0
+    assert len(json.loads(out.read_text())["images"][0]["models"]["multi"]) == 1
+    assert run(*arguments, "--tiles", "0.5") == 0
+    (image,) = json.loads(out.read_text())["images"]
+    found = sorted(row["box"] for row in image["models"]["multi"])
+    assert found == [[37.5, 37.5, 62.5, 62.5], [75, 25, 125, 75], [87.5, 37.5, 112.5, 62.5], [137.5, 37.5, 162.5, 62.5]]
+
+
+@pytest.mark.parametrize("share", ["0.1", "1.5", "nan"])
+def test_tiles_of_no_sensible_size_are_refused(share, models, images, tmp_path, capsys):
+    arguments = ("--source", images, "--checkpoints", models, "--out", tmp_path / "out.json")
+    assert run(*arguments, "--tiles", share) == 2
+    assert capsys.readouterr().err == f"error: --tiles: {share} is not a share between 0.2 and 1\n"
+
+
 def test_pictures_show_the_marks_of_every_model(models, images, tmp_path):
     pictures = tmp_path / "pictures"
     arguments = ("--models", "multi,binary", "--checkpoints", models, "--out", tmp_path / "out.json")

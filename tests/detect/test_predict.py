@@ -1,14 +1,20 @@
 """One forward pass, kept in a file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from xray_chest_detection.core.images import read_image
+from xray_chest_detection.core.letterbox import letterbox
 from xray_chest_detection.core.manifest import Manifest, write_manifest
+from xray_chest_detection.core.tiling import Tiles, merge_views
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect import predict
-from xray_chest_detection.detect.predict import cache_path, load_model, predict_split
+from xray_chest_detection.detect.predict import cache_path, head_of, load_model, predict_split
 from xray_chest_detection.detect.runs import SPLIT_INPUT, Run
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
+from xray_chest_detection.inference.decode import decode_head
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -36,6 +42,55 @@ def test_key_follows_weights_and_data(random_run: Run, make_weights) -> None:
     random_run.best.write_bytes(random_run.best.read_bytes() + b" ")
     paths.add(cache_path(random_run, split))
     assert len(paths) == 3
+
+
+def with_tiles(run: Run, tiles: Tiles | None) -> Run:
+    return replace(run, config=run.config.model_copy(update={"tiles": tiles}))
+
+
+def test_key_follows_the_tiles(random_run: Run) -> None:
+    split = read_labelled_split(random_run.config.data, "val")
+    grids = [None, Tiles(), Tiles(side=0.6), Tiles(overlap=0.5)]
+    assert len({cache_path(with_tiles(random_run, tiles), split) for tiles in grids}) == 4
+
+
+def test_one_tile_over_the_whole_film_changes_nothing(random_run: Run) -> None:
+    split = read_labelled_split(random_run.config.data, "val")
+    expected = predict_split(random_run, split, device="cpu")
+    got = predict_split(with_tiles(random_run, Tiles(side=1)), split, device="cpu")
+    for one, other in zip(expected.per_image, got.per_image, strict=True):
+        assert len(one) == len(other) > 0
+        np.testing.assert_allclose(one.xyxy, other.xyxy, atol=1e-3)  # batches of other sizes round otherwise
+        np.testing.assert_allclose(one.score, other.score, atol=1e-5)
+
+
+def draw_small_boxes(run: Run) -> None:
+    """Let the random network draw boxes whose edges are one stride from their place; its own are as large as a tile."""
+    import torch
+
+    checkpoint = torch.load(run.best, map_location="cpu", weights_only=False)
+    for branch in checkpoint["model"].model[-1].cv2:
+        branch[-1].bias.data.view(4, -1)[:, 1] += 20
+    torch.save(checkpoint, run.best)
+
+
+def test_tiles_add_what_the_network_says_about_parts_of_the_film(random_run: Run) -> None:
+    draw_small_boxes(random_run)
+    split = read_labelled_split(random_run.config.data, "val")
+    whole = predict_split(random_run, split, device="cpu")
+    tiles = Tiles(side=0.5, overlap=0.4)
+    both = predict_split(with_tiles(random_run, tiles), split, device="cpu")
+    model = load_model(random_run.best, classes=split.classes, device="cpu")
+    for path, first, found in zip(split.files, whole.per_image, both.per_image, strict=True):
+        pixels = read_image(path).pixels
+        parts = []
+        for window in tiles.windows(96, 96):
+            square, frame = letterbox(window.of(pixels), random_run.config.image_size_px)
+            parts.append((window, decode_head(head_of(model, [square])[0], frame)))
+        expected = merge_views(first, parts, tiles)
+        assert len(found) == len(expected) > len(first)
+        np.testing.assert_allclose(found.score, expected.score, atol=1e-5)
+        np.testing.assert_allclose(np.sort(found.xyxy, axis=0), np.sort(expected.xyxy, axis=0), atol=1e-2)
 
 
 def test_damaged_file_is_made_again(random_run: Run) -> None:

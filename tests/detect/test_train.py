@@ -64,7 +64,7 @@ REACHES = [
 # Used by this project itself, not by ultralytics; or refused above 0.
 ELSEWHERE = {
     *("task", "name", "title", "synthetic", "weights", "runs", "checkpoint", "precision", "augment", "comet", "after"),
-    *("mask_unknown", "mask_unlocated", "label_weights"),
+    *("mask_unknown", "mask_unlocated", "label_weights", "tiles"),
 }
 REFUSED = {"hue", "saturation"}
 TONES = {"clahe": "CLAHE", "gamma": "RandomGamma", "noise": "GaussNoise"}  # steps of albumentations

@@ -13,6 +13,7 @@ import tyro
 from xray_chest_detection.core.files import atomic_path, write_text
 from xray_chest_detection.core.images import read_image, starts_like_an_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
+from xray_chest_detection.core.tiling import SIDES, Tiles
 from xray_chest_detection.errors import DataError, ImageError
 from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.predict import detect_radiograph, to_record
@@ -34,6 +35,9 @@ class Options:
         models: Names of models, joined by commas.
         pictures: Folder for a PNG of every image with the marks of all models side by side; none when not given.
         conf: Score from which a box is written; replaces the thresholds of the models' cards.
+        tiles: Side of overlapping tiles, as a share of the film's longer side, that are looked at beside the whole
+            film, for example 0.5: small findings are larger there. Takes several times as long; the thresholds of the
+            cards were chosen without. Whole films only when not given.
         checkpoints: Folder with the models and their cards.
         threads: Threads for one image; None uses every core.
         runtime: What runs the models: `onnxruntime`; `openvino`, which finds the same boxes in less time and is an
@@ -45,6 +49,7 @@ class Options:
     models: str = "multi,binary,cardiomegaly,mass_nodule"
     pictures: Path | None = None
     conf: float | None = None
+    tiles: float | None = None
     checkpoints: Path = field(default=Path("checkpoints"))
     threads: int | None = None
     runtime: Runtime | None = None
@@ -98,6 +103,8 @@ def _usage_problem(options: Options, models: Sequence[str]) -> str | None:
         return "--models: give at least one name, for example multi"
     if options.conf is not None and not (math.isfinite(options.conf) and 0 <= options.conf <= 1):
         return f"--conf: {options.conf:g} is not a score between 0 and 1"
+    if options.tiles is not None and not SIDES[0] <= options.tiles <= SIDES[1]:
+        return f"--tiles: {options.tiles:g} is not a share between {SIDES[0]:g} and {SIDES[1]:g}"
     if options.threads is not None and options.threads < 1:
         return f"--threads: {options.threads} is less than 1"
     return None
@@ -107,6 +114,7 @@ def _predict_all(
     files: Sequence[Path], options: Options, registry: Registry, models: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Results of the readable files, and a message for each of the others, which is also printed."""
+    tiles = None if options.tiles is None else Tiles(side=options.tiles)
     images: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     for path in _with_progress(files):
@@ -117,7 +125,7 @@ def _predict_all(
             errors.append({"file": name, "error": str(error)})
             print(f"error: {error}", file=sys.stderr)
             continue
-        found = detect_radiograph(registry, radiograph, models=models, conf=options.conf)
+        found = detect_radiograph(registry, radiograph, models=models, conf=options.conf, tiles=tiles)
         images.append(to_record(registry, radiograph, found))
         if options.pictures is not None:
             sheet = four_panel(radiograph, found, {model: registry.get(model).card for model in models})

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from xray_chest_detection.config.base import StrictModel
+from xray_chest_detection.core.tiling import Tiles
 
 ObjectiveName = Literal["recall_map", "f1", "f_beta", "sensitivity", "map_then_f1"]
 
@@ -32,7 +33,7 @@ class AugmentConfig(StrictModel):
             and nothing as large as a heart.
         clahe: Probability of equalising the histogram in tiles.
         gamma: Probability of a gamma between 0.8 and 1.2.
-        noise: Probability of normal noise with a deviation of 1 to 5 % of the grey range.
+        noise: Probability of normal noise with a deviation of 1 to 3 % of the grey range.
         hue: Refused above 0: radiographs are grey.
         saturation: Refused above 0: radiographs are grey.
     """
@@ -126,6 +127,9 @@ class DetectConfig(StrictModel):
         freeze: Number of first layers that are not trained.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation
             split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
+        tiles: Overlapping parts of each film that tuning and evaluation look at beside the whole film, scaled to
+            `image_size_px` like it; not given: the whole film only. Training on parts is the data set's business
+            (`patches`).
         device: `cpu`, `0`, `0,1`, ...; the first CUDA device or else the CPU when not given.
         precision: `auto` is mixed precision on CUDA and float32 on a CPU; `bf16` is bfloat16 on either.
         workers: Processes that load images; on a CPU at most one, which keeps the cores for the network.
@@ -161,6 +165,7 @@ class DetectConfig(StrictModel):
     label_weights: bool = True
     freeze: int = Field(0, ge=0)
     checkpoint: Literal["best", "last"] = "best"
+    tiles: Tiles | None = None
     device: str | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(4, ge=0)

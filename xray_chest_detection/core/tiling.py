@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.nms import MAX_CANDIDATES
 
+SIDES = (0.2, 1.0)  # what the side of a tile may be, as a share of the longer side of the image
 BORDER = 0.01  # a box whose edge is this near to a border inside the image, as a share of the tile, is cut by it
 
 
@@ -41,7 +42,7 @@ class Tiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    side: float = Field(0.5, ge=0.2, le=1)
+    side: float = Field(0.5, ge=SIDES[0], le=SIDES[1])
     overlap: float = Field(0.25, ge=0.1, le=0.75)
 
     def windows(self, width_px: int, height_px: int) -> tuple[Window, ...]:

@@ -60,7 +60,8 @@ def compare(run: Run, split: LabelledSplit, session: DetectorSession, *, progres
     """Compare an exported model with the torch model, image by image."""
     expected = predict_split(run, split, progress=progress)
     paths = progress(split.files, len(split.files)) if progress else split.files
-    got = Candidates(split.image_id, tuple(session.raw(read_image(path).pixels) for path in paths))
+    per_image = tuple(session.raw(read_image(path).pixels, tiles=run.config.tiles) for path in paths)
+    got = Candidates(split.image_id, per_image)
     modes: dict[str, Any] = {"iou": session.card.thresholds.iou, "agnostic": session.card.thresholds.agnostic}
     count, lacking, largest_box, largest_score = 0, 0, 0.0, 0.0
     for first, second in zip(expected.per_image, got.per_image, strict=True):

@@ -22,6 +22,7 @@ from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.nms import nms
+from xray_chest_detection.core.tiling import Tiles, merge_views
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run, require_same_split
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
@@ -58,10 +59,10 @@ class Candidates:
 def predict_split(
     run: Run, split: LabelledSplit, *, device: str | None = None, progress: Progress | None = None
 ) -> Candidates:
-    """Candidates of a run's best weights on a split, from the run's cache when weights, data and size are the same.
+    """Candidates of a run's weights on a split, from the run's cache when weights, data, size and tiles are the same.
 
     Args:
-        run: A run with weights.
+        run: A run with weights; with `tiles` in its configuration these are looked at beside the whole image.
         split: The images.
         device: Torch device; CUDA when there is one, else the CPU, when not given.
         progress: Wraps the images when they have to be predicted.
@@ -79,17 +80,22 @@ def predict_split(
         return cached
     model = load_model(run.weights, classes=split.classes, device=device)
     paths = progress(split.files, len(split.files)) if progress else split.files
-    found = tuple(_predict(model, paths, size_px=run.config.image_size_px))
+    size_px, tiles = run.config.image_size_px, run.config.tiles
+    if tiles is None:
+        found = tuple(_predict(model, paths, size_px=size_px))
+    else:
+        found = tuple(_predict_tiled(model, path, size_px=size_px, tiles=tiles) for path in paths)
     candidates = Candidates(split.image_id, found)
     _write(path, candidates)
     return candidates
 
 
 def cache_path(run: Run, split: LabelledSplit) -> Path:
-    """Where the candidates are kept; the name changes with the weights, the data set and the input size."""
+    """Where the candidates are kept; the name changes with the weights, the data set, the input size and the tiles."""
     manifest = run.config.data / FILE_NAME
     data = sha256_of(manifest) if manifest.is_file() else "none"
-    parts = (sha256_of(run.weights), data, str(run.config.image_size_px), str(FLOOR))
+    tiles = () if run.config.tiles is None else (run.config.tiles.model_dump_json(),)
+    parts = (sha256_of(run.weights), data, str(run.config.image_size_px), str(FLOOR), *tiles)
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
     return run.folder / FOLDER / f"{split.name}-{key}.npz"
 
@@ -199,6 +205,15 @@ def _predict(model: torch.nn.Module, paths: Iterable[Path], *, size_px: int) -> 
             waiting = []
     if waiting:
         yield from _decode_batch(model, waiting)
+
+
+def _predict_tiled(model: torch.nn.Module, path: Path, *, size_px: int, tiles: Tiles) -> Detections:
+    pixels = read_image(path).pixels
+    windows = tiles.windows(pixels.shape[1], pixels.shape[0])
+    views = [letterbox(part, size_px) for part in (pixels, *(window.of(pixels) for window in windows))]
+    batches = (views[start : start + BATCH] for start in range(0, len(views), BATCH))
+    whole, *parts = (found for batch in batches for found in _decode_batch(model, batch))
+    return merge_views(whole, zip(windows, parts, strict=True), tiles)
 
 
 def _decode_batch(model: torch.nn.Module, batch: list[tuple[NDArray[np.uint8], Letterbox]]) -> Iterator[Detections]:

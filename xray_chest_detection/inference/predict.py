@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.letterbox import Letterbox
 from xray_chest_detection.core.radiograph import Radiograph
+from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.inference.registry import Registry
 
 
 def detect_radiograph(
-    registry: Registry, radiograph: Radiograph, *, models: Sequence[str], conf: float | None = None
+    registry: Registry,
+    radiograph: Radiograph,
+    *,
+    models: Sequence[str],
+    conf: float | None = None,
+    tiles: Tiles | None = None,
 ) -> dict[str, Detections]:
     """Findings of one radiograph by each of the named models; models of one input size share the scaled image.
 
@@ -22,11 +28,14 @@ def detect_radiograph(
         radiograph: The image.
         models: Names of models.
         conf: Score from which a box is returned; None uses each model's own thresholds.
+        tiles: Parts of the image that are looked at beside the whole; None: none.
 
     Raises:
         ModelError: A model is not known.
     """
     sessions = {name: registry.get(name) for name in models}
+    if tiles is not None:
+        return {name: session.detect(radiograph.pixels, conf=conf, tiles=tiles) for name, session in sessions.items()}
     prepared: dict[int, tuple[NDArray[np.uint8], Letterbox]] = {}
     found: dict[str, Detections] = {}
     for name, session in sessions.items():

@@ -11,6 +11,7 @@ from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.model_card import ModelCard, check_file, read_card
 from xray_chest_detection.core.nms import nms
+from xray_chest_detection.core.tiling import Tiles, merge_views
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
 from xray_chest_detection.inference.network import Network, Runtime, open_network, reason
@@ -51,31 +52,39 @@ class DetectorSession:
         _check_output(self._network, path, self.card)
         self._path = path
 
-    def raw(self, pixels: NDArray[np.uint8], *, floor: float = FLOOR) -> Detections:
+    def raw(self, pixels: NDArray[np.uint8], *, floor: float = FLOOR, tiles: Tiles | None = None) -> Detections:
         """Candidates before non-maximum suppression.
 
         Args:
             pixels: `(H, W)` uint8 grey, bone bright.
             floor: Lowest score that is returned, in [0, 1].
+            tiles: Parts of the image that are looked at beside the whole; None: none, which is several times faster.
 
         Returns:
             One row per place and class with a score of at least `floor`, best first, at most `MAX_CANDIDATES`; boxes
             in pixels of the image, clipped to it.
         """
-        return self.raw_prepared(*self.prepare(pixels), floor=floor)
+        whole = self.raw_prepared(*self.prepare(pixels), floor=floor)
+        if tiles is None:
+            return whole
+        windows = tiles.windows(whole.width_px, whole.height_px)
+        parts = [self.raw_prepared(*self.prepare(window.of(pixels)), floor=floor) for window in windows]
+        return merge_views(whole, zip(windows, parts, strict=True), tiles)
 
-    def detect(self, pixels: NDArray[np.uint8], *, conf: float | None = None) -> Detections:
+    def detect(self, pixels: NDArray[np.uint8], *, conf: float | None = None, tiles: Tiles | None = None) -> Detections:
         """Findings of one image.
 
         Args:
             pixels: `(H, W)` uint8 grey, bone bright.
             conf: Score from which a box is returned; replaces all thresholds of the card, those per class included.
                 None uses the card's.
+            tiles: As in `raw`.
 
         Returns:
             Boxes in pixels of the image, best first.
         """
-        return self.detect_prepared(*self.prepare(pixels), conf=conf)
+        per_class = self._lowest_scores(conf)
+        return self._shown(self.raw(pixels, floor=float(per_class.min()), tiles=tiles), per_class)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Letterbox]:
         """The network input of an image; models with the same `image_size_px` can share it."""
@@ -95,12 +104,16 @@ class DetectorSession:
 
     def detect_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, conf: float | None = None) -> Detections:
         """`detect` for an image that `prepare` has already scaled."""
+        per_class = self._lowest_scores(conf)
+        return self._shown(self.raw_prepared(square, frame, floor=float(per_class.min())), per_class)
+
+    def _lowest_scores(self, conf: float | None) -> NDArray[np.float64]:
         limits = self.card.thresholds
-        per_class = np.array(
-            [limits.per_class.get(name, limits.conf) if conf is None else conf for name in self.card.classes]
-        )
-        lowest = float(per_class.min())
-        candidates = self.raw_prepared(square, frame, floor=lowest)
+        chosen = [limits.per_class.get(name, limits.conf) if conf is None else conf for name in self.card.classes]
+        return np.array(chosen, np.float64)
+
+    def _shown(self, candidates: Detections, per_class: NDArray[np.float64]) -> Detections:
+        limits = self.card.thresholds
         candidates = candidates.select(candidates.score >= per_class[candidates.class_id].astype(np.float32))
         return nms(candidates, conf=0.0, iou=limits.iou, agnostic=limits.agnostic)
 
