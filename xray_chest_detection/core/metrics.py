@@ -134,7 +134,7 @@ def precision_recall_curve(matches: Matches, *, overlap: int = 0) -> FloatArray:
     if not len(hits.image) or not matches.n_positives:
         return np.zeros(len(RECALLS))
     found = np.arange(1, len(hits.image) + 1, dtype=np.float64)
-    return _sampled(found / matches.n_positives, found / hits.shown[:-1].sum(axis=1))
+    return _at_recalls((found / matches.n_positives)[None], (found / hits.shown[:-1].sum(axis=1))[None])[0]
 
 
 def score_curves(matches: Matches, *, overlap: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -189,17 +189,15 @@ def _weights(matches: Matches, weights: Weights | None) -> Weights:
 
 def _interpolated(recall: FloatArray, precision: FloatArray) -> FloatArray:
     """`(R,)` mean interpolated precision of curves `(R, H)`."""
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return np.array([_at_recalls(row, top).mean() for row, top in zip(recall, envelope, strict=True)])
+    return np.asarray(_at_recalls(recall, precision).mean(axis=1))
 
 
-def _sampled(recall: FloatArray, precision: FloatArray) -> FloatArray:
-    return _at_recalls(recall, np.maximum.accumulate(precision[::-1])[::-1])
-
-
-def _at_recalls(recall: FloatArray, envelope: FloatArray) -> FloatArray:
-    place = np.searchsorted(recall, RECALLS, side="left")
-    return np.append(envelope, 0.0)[place]
+def _at_recalls(recall: FloatArray, precision: FloatArray) -> FloatArray:
+    """`(R, 101)` the best precision of curves `(R, H)` from each recall on; 0 beyond their highest recall."""
+    envelope = np.zeros((len(precision), precision.shape[1] + 1))
+    envelope[:, -2::-1] = np.maximum.accumulate(precision[:, ::-1], axis=1)
+    place = np.array([np.searchsorted(row, RECALLS, side="left") for row in recall])
+    return np.take_along_axis(envelope, place, axis=1)
 
 
 def _smooth_curves(matches: Matches) -> tuple[FloatArray, FloatArray]:
