@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{EM} against the best other rule, F1, same readings:")
     for scenario, (other, mean, spread) in margins(trials, EM).items():
         verdict = "wins" if mean > spread else "loses" if mean < -spread else "ties"
-        print(f"  {scenario}: {verdict}, {mean:+.3f} ± {spread:.3f} against {other}")
+        print(f"  {scenario}: {verdict}, {mean:+.4f} ± {spread:.4f} against {other}")
     print(draw_rules(rows, options.out, n_images=options.images, n_seeds=options.seeds))
 
 
