@@ -24,7 +24,8 @@ from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("ultralytics", reason="ultralytics is not installed")
-from xray_chest_detection.detect.cross_validate import Plan, collect, prepare, run_fold, unfinished
+from xray_chest_detection.detect.cross_validate import collect, run_fold, unfinished
+from xray_chest_detection.detect.fold_plan import Plan, prepare
 from xray_chest_detection.detect.fold_results import summarise
 from xray_chest_detection.detect.out_of_fold import read_out_of_fold
 from xray_chest_detection.detect.runs import create_run

@@ -11,7 +11,7 @@ from xray_chest_detection.config.cross_validate import CrossValidateConfig
 from xray_chest_detection.detect.tracking import epoch_rows, make_tracker
 
 if TYPE_CHECKING:  # brings torch, which the tracker must come before
-    from xray_chest_detection.detect.cross_validate import Plan
+    from xray_chest_detection.detect.fold_plan import Plan
 
 
 def main(argv: Sequence[str]) -> int:
@@ -19,7 +19,8 @@ def main(argv: Sequence[str]) -> int:
     description = "Train once per fold of the patients; the same command goes on after a stop."
     config = from_command_line(CrossValidateConfig, argv, prog="xray cross-validate", description=description)
     note = make_tracker(config.comet).note  # before torch is imported
-    from xray_chest_detection.detect.cross_validate import collect, prepare, run_fold, unfinished, write_end
+    from xray_chest_detection.detect.cross_validate import collect, run_fold, unfinished, write_end
+    from xray_chest_detection.detect.fold_plan import prepare
     from xray_chest_detection.detect.fold_results import summarise, write_results
     from xray_chest_detection.report.cross_validation import cross_validation_markdown, cross_validation_summary
 
