@@ -9,14 +9,14 @@ import pytest
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.detect.evaluate import evaluate, measure
+from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
+from xray_chest_detection.detect.evaluate import evaluate, labelled_without_box, measure
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.results import read_metrics, write_evaluation
-from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.runs import Run, create_run
 from xray_chest_detection.detect.thresholds import show
 from xray_chest_detection.detect.tune_nms import tune_nms
-from xray_chest_detection.errors import ModelError
+from xray_chest_detection.errors import DataError, ModelError
 from xray_chest_detection.report.evaluation_page import class_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -126,3 +126,22 @@ def test_unknown_classes_are_left_out_and_the_table_says_on_how_many_images(make
     assert "| class | images | boxes |" in class_table(result)
     assert "| class | boxes |" in class_table(all_known)
     assert result.to_dict()["per_class"][0]["n_images"] == result.per_class[0].n_images
+
+
+def test_a_split_without_boxes_cannot_be_measured(tmp_path, make_dataset, make_config, make_weights) -> None:
+    run = create_run(make_config(tmp_path, make_dataset(tmp_path / "bare", boxed=False)))
+    make_weights(run.best)
+    with pytest.raises(DataError, match="the split 'test' has no boxes, which an evaluation needs; make another split"):
+        evaluate(run, thresholds=POINT, device="cpu")
+
+
+def test_labels_without_a_box_are_read_from_the_side_file(random_run: Run) -> None:
+    data = random_run.config.data
+    split = read_labelled_split(data, "test")
+    assert not labelled_without_box(data, split).any()
+    rows = [
+        f"images/test/{split.image_id[2]}.png,Bar,not_located",
+        f"images/test/{split.image_id[3]}.png,Bar,not_labelled",
+    ]
+    (data / "unknown.csv").write_text("\n".join(["file,class_name,reason", *rows]) + "\n")
+    assert np.argwhere(labelled_without_box(data, split)).tolist() == [[2, 1]]

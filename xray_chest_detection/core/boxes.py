@@ -46,7 +46,7 @@ def paired_iou(first: FloatArray, second: FloatArray) -> FloatArray:
     sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
     shared = np.clip(sides, 0, None).prod(axis=1)
     union = area(first) + area(second) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def clip(xyxy: FloatArray, width_px: float, height_px: float) -> FloatArray:

@@ -134,7 +134,8 @@ def precision_recall_curve(matches: Matches, *, overlap: int = 0) -> FloatArray:
     if not len(hits.image) or not matches.n_positives:
         return np.zeros(len(RECALLS))
     found = np.arange(1, len(hits.image) + 1, dtype=np.float64)
-    return _at_recalls((found / matches.n_positives)[None], (found / hits.shown[:-1].sum(axis=1))[None])[0]
+    recall, precision = found / matches.n_positives, found / hits.shown[:-1].sum(axis=1)
+    return np.asarray(_at_recalls(recall[None], precision[None])[0])
 
 
 def score_curves(matches: Matches, *, overlap: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
