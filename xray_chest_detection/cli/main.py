@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "write a run's model with its card, or compare the formats it can be written in",
     "card": "write a model card as a page, with the CLAIM 2024 check list",
     "agreement": "measure how far the readers of a data set agree, and show where they do not",
+    "augmentations": "draw a training film under each augmentation of a training",
     "figures": "draw the curves, confusion matrix and panels of a run, or what is in tables of boxes",
     "pipeline": "synthetic data, from raw files to a served model, in a few minutes",
     "env": "show the versions and the hardware this installation uses",

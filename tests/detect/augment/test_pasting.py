@@ -209,3 +209,23 @@ def test_the_last_epochs_paste_nothing_but_still_erase(folder) -> None:
 def test_validation_is_left_alone(folder) -> None:
     first = samples(build(folder, mode="val", copy_paste=1.0, erasing=1.0))
     assert equal(first, samples(build(folder, mode="val")))
+
+
+@pytest.mark.slow  # a training of one epoch
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_training_with_everything_on(tmp_path, dataset, make_config) -> None:
+    """With a worker process, unknown classes and weights; the steps of albumentations are kept as plain values."""
+    import yaml
+
+    from xray_chest_detection.detect.train import train
+
+    (dataset / "unknown.csv").write_text("file,class_name,reason\nimages/train/film_000.png,Bar,not_labelled\n")
+    (dataset / "label_weights.csv").write_text("file,line,weight\nimages/train/film_001.png,1,0.5\n")
+    on = {"mosaic": 0.5, "mixup": 0.5, "erasing": 0.4, "copy_paste": 0.8, "clahe": 0.3, "gamma": 0.3, "noise": 0.3}
+    run = train(make_config(tmp_path, dataset, epochs=1, workers=1, augment=on | {"close_mosaic": 0, "rotate_deg": 5}))
+    assert run.finished
+    kept = yaml.safe_load((run.folder / "args.yaml").read_text())
+    assert [step["transform"]["__class_fullname__"] for step in kept["augmentations"]] == [
+        *("CLAHE", "RandomGamma", "GaussNoise")
+    ]
+    assert (kept["erasing"], kept["copy_paste"]) == (0.4, 0.8)

@@ -1,7 +1,7 @@
 """A finding cut out of one film, and its way into another film at the same place of the chest.
 
 The patch is the box with a rim around it. In the other film the rim says how bright and how contrasted that
-neighbourhood is; the patch takes over both, and its alpha falls to nothing across the rim, so that no edge gives it away.
+neighbourhood is; the patch takes over both, and its alpha falls to nothing across the rim: no edge gives it away.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import Any
 
 from xray_chest_detection.config.detect import AugmentConfig
 
-NOISE_STD = (0.01, 0.05)  # of the grey range: 3 to 13 of 255 levels; the default of 0.2 to 0.44 drowns the ribs
+NOISE_STD = (0.01, 0.03)  # of the grey range: 3 to 8 of 255 levels; the default of 0.2 to 0.44 drowns the ribs
 
 
 def tone_steps(config: AugmentConfig) -> list[Any]:
