@@ -16,7 +16,7 @@ from xray_chest_detection.data.human_ceiling import human_ceiling
 from xray_chest_detection.data.reader_table import ReaderRow, reader_rows
 from xray_chest_detection.data.reading_source import Film
 from xray_chest_detection.errors import ImageError
-from xray_chest_detection.report import reader_figure
+from xray_chest_detection.report import contact_sheet, reader_figure
 from xray_chest_detection.report.agreement import ReaderStudy, study_markdown, study_summary, write_study
 from xray_chest_detection.report.agreement_figures import draw_classes, draw_pairs
 from xray_chest_detection.report.contact_sheet import draw_disputed
@@ -163,7 +163,6 @@ def test_the_sheet_has_a_colour_for_each_reader(films, tmp_path):
 def test_boxes_are_drawn_in_the_pixels_of_the_file(films, tmp_path, monkeypatch):
     readings, paths = films
     drawn = []
-    from xray_chest_detection.report import contact_sheet
 
     real = contact_sheet.Rectangle
     monkeypatch.setattr(
@@ -171,6 +170,23 @@ def test_boxes_are_drawn_in_the_pixels_of_the_file(films, tmp_path, monkeypatch)
     )
     draw_disputed(readings, disagreement_table(readings).head(1), paths, tmp_path / "sheet.png")
     assert ((35.0, 0.0), 5.0, 5.0) in drawn
+
+
+@pytest.mark.parametrize("shape", [(50, 40), (40, 50)], ids=["wide", "high"])
+def test_names_of_boxes_at_the_border_stay_on_the_film(shape, tmp_path, monkeypatch):
+    name, edge = "Pulmonary fibrosis", 2 * shape[0] - 12
+    readings = by_hand({"a": {f"R{number}": [box(name, 2), box(name, edge)] for number in range(4)}}, classes=(name,))
+    Image.new("L", shape, 60).save(tmp_path / "a.png")
+    figures = []
+    monkeypatch.setattr(contact_sheet, "save_figure", lambda figure, path: figures.append(figure) or path)
+    films = {"a": Film(tmp_path / "a.png", 2.0 * shape[0], 2.0 * shape[1])}
+    draw_disputed(readings, disagreement_table(readings), films, tmp_path / "sheet.png")
+    figure = figures[0]
+    figure.canvas.draw()
+    film = figure.axes[0].get_window_extent()
+    texts = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text() == name]
+    assert len(texts) == 8
+    assert all(film.x0 - 1 <= text.x0 and text.x1 <= film.x1 + 1 for text in texts)
 
 
 def test_a_missing_film_is_one_line(films, tmp_path):

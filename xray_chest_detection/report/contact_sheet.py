@@ -20,6 +20,7 @@ Progress = Callable[[Iterable[int], int], Iterable[int]]
 
 COLUMNS = 4
 MAX_NAMED_BOXES = 14
+LETTER = 0.0145  # width of a letter of a name, as a share of the film's longer side
 # Okabe and Ito's, as the palette of the classes. The readers of one image take them in turn; an eighth gets dashes.
 _COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#009e73", "#d55e00", "#ffffff")
 
@@ -86,10 +87,13 @@ def _draw_film(axes: Axes, drawn: Readings, film: Film, pens: Mapping[str, _Pen]
             Rectangle((x_min, y_min), *size, fill=False, edgecolor=pen.colour, linewidth=1.3, linestyle=pen.line)
         )
         if len(drawn) <= MAX_NAMED_BOXES:
-            _name_box(axes, drawn.classes[class_id], (x_min, y_min, x_max, y_max), pen)
+            _name_box(axes, drawn.classes[class_id], (x_min, y_min, x_max, y_max), pen, shape=pixels.shape)
 
 
-def _name_box(axes: Axes, text: str, xyxy: tuple[float, float, float, float], pen: _Pen) -> None:
+def _name_box(
+    axes: Axes, text: str, xyxy: tuple[float, float, float, float], pen: _Pen, *, shape: tuple[int, ...]
+) -> None:
+    """Write a name beside its box, moved inwards where it would leave the film."""
     x_min, y_min, x_max, y_max = xyxy
     middle = (y_min + y_max) / 2
     x, y, horizontal, vertical = (
@@ -98,6 +102,8 @@ def _name_box(axes: Axes, text: str, xyxy: tuple[float, float, float, float], pe
         (x_max, middle, "left", "center"),
         (x_min, middle, "right", "center"),
     )[pen.side]
+    length = LETTER * len(text) * max(shape[:2])
+    x = min(x, shape[1] - length) if horizontal == "left" else max(x, length)
     back = {"facecolor": "#101214", "edgecolor": "none", "pad": 0.8, "alpha": 0.7}
     axes.text(x, y, text, color=pen.colour, fontsize=6, ha=horizontal, va=vertical, bbox=back, clip_on=True)
 
