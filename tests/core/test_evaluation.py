@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import known_boxes, parse_ious
+from xray_chest_detection.core.measures import parse_ious
 from xray_chest_detection.core.numbers import mean_over_classes, rates_of
+from xray_chest_detection.core.scene import known_boxes
 from xray_chest_detection.errors import UsageError
 
 CLASSES = ("a", "b", "c")

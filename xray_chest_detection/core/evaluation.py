@@ -20,9 +20,10 @@ from xray_chest_detection.core import matching, measures, metrics
 from xray_chest_detection.core.calibration import Calibration
 from xray_chest_detection.core.intervals import percentile_interval
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import ALL_CLASSES, LOW_IOU, Records, Scene
+from xray_chest_detection.core.measures import ALL_CLASSES
 from xray_chest_detection.core.model_card import Metric
 from xray_chest_detection.core.numbers import BoolArray, FloatArray, Number, image_rows, rounded, with_interval
+from xray_chest_detection.core.scene import LOW_IOU, Records, Scene
 
 DEFAULT_IOUS = ("0.3", "0.4", "0.5", "0.5:0.95")
 

@@ -106,6 +106,11 @@ class Matches:
         count = int(np.searchsorted(-self.score, -conf, side="right"))
         return Matches(self.ious, self.score[:count], self.image[:count], self.hit[:, :count], self.positives)
 
+    def at(self, overlap: int) -> "Matches":
+        """The record at one of its overlaps alone."""
+        rows = slice(overlap, overlap + 1)
+        return Matches(self.ious[rows], self.score, self.image, self.hit[rows], self.positives)
+
     @cached_property
     def hits(self) -> tuple["Hits", ...]:
         """Per overlap, what the curves need."""

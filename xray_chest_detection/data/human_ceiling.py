@@ -26,8 +26,8 @@ from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.core import matching, metrics
 from xray_chest_detection.core.intervals import RESAMPLES, patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import LOW_IOU
 from xray_chest_detection.core.numbers import image_rows, mean_over_classes, rates_of, with_interval
+from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.data.consensus import merge
 from xray_chest_detection.data.readings import BoolArray, FloatArray, Readings
 from xray_chest_detection.errors import DataError

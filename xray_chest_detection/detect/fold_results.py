@@ -24,8 +24,8 @@ from xray_chest_detection.core.evaluation import Scores, score_boxes
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import LOW_IOU
 from xray_chest_detection.core.model_card import Metric, Thresholds
+from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.detect.out_of_fold import OutOfFold
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.thresholds import show

@@ -18,9 +18,9 @@ from xray_chest_detection.core.auroc import auroc
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.core.measures import LOW_IOU, known_boxes
 from xray_chest_detection.core.normal_filter import NormalFilter, abnormality, filter_normals
 from xray_chest_detection.core.numbers import FloatArray, image_rows, mean_over_classes, rounded, with_interval
+from xray_chest_detection.core.scene import LOW_IOU, known_boxes
 from xray_chest_detection.data.yolo_read import LabelledSplit
 
 POWERS = (0.0, 0.25, 0.5, 1.0, 2.0)

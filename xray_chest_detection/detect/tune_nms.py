@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_chest_detection.core.files import sha256_of, write_text
-from xray_chest_detection.core.measures import known_boxes
 from xray_chest_detection.core.model_card import Thresholds
+from xray_chest_detection.core.scene import known_boxes
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
 from xray_chest_detection.detect.runs import Run

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from xray_chest_detection.core.calibration import MIN_SCORE
 from xray_chest_detection.core.evaluation import ReliabilityBin
-from xray_chest_detection.core.measures import ALL_CLASSES, CALIBRATION_IOUS, LOW_IOU
+from xray_chest_detection.core.measures import ALL_CLASSES, CALIBRATION_IOUS
 from xray_chest_detection.core.metrics import FROC_RATES, RECALLS, SCORES
+from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.report.canvas import INK, QUIET, class_colour, save_figure, tidy_axes

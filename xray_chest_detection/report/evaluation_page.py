@@ -7,11 +7,11 @@ from xray_chest_detection.core.measures import (
     AT_POINT,
     AT_READERS_RATE,
     CALIBRATION_IOUS,
-    LOW_IOU,
     SMALL,
     localisation_name,
 )
 from xray_chest_detection.core.metrics import FROC_RATES
+from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.data.human_ceiling import Estimate
 from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.results import Evaluation

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xray_chest_detection.core import matching
 from xray_chest_detection.core.matching import BoxTable, Matches
-from xray_chest_detection.core.measures import known_boxes
 from xray_chest_detection.core.nms import MAX_DETECTIONS
+from xray_chest_detection.core.scene import known_boxes
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.predict import Candidates
 from xray_chest_detection.detect.tuning.objectives import MATCH_IOUS, Measures, Objective, measure

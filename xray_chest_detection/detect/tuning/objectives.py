@@ -8,8 +8,8 @@ import numpy as np
 from xray_chest_detection.config.detect import ObjectiveName
 from xray_chest_detection.core import metrics
 from xray_chest_detection.core.matching import Matches
-from xray_chest_detection.core.measures import LOW_IOU
 from xray_chest_detection.core.metrics import RECALLS
+from xray_chest_detection.core.scene import LOW_IOU
 
 MATCH_IOUS = (0.5, LOW_IOU)
 _AT_LOW = MATCH_IOUS.index(LOW_IOU)
