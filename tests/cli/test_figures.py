@@ -27,6 +27,18 @@ def test_raw_tables_are_drawn_without_any_image(box_list, tmp_path, capsys):
     assert {str(path) for path in out.iterdir()} == set(drawn)
 
 
+def test_a_table_without_a_box_is_one_line_and_leaves_no_folder(tmp_path, capsys):
+    path = tmp_path / "train.csv"
+    path.write_text("image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\na,No finding,14,R1,,,,\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["figures", "--csv", str(path), "--out", str(tmp_path / "figures")])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        f"error: {path}: no row has a box, so there is nothing to draw; give the table of the full set\n"
+    )
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_tables_are_drawn_without_torch():
     code = (
         "import sys; from xray_chest_detection.cli import figures; from xray_chest_detection.data import box_sources; "

@@ -23,6 +23,7 @@ b,No finding,14,R1,,,,
 b,No finding,14,R2,,,,
 b,No finding,14,R3,,,,
 """
+NO_BOX = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\nb,No finding,14,R1,,,,\n"
 SIZES = "image_id,dim0,dim1\na,100,200\nb,300,300\n"
 
 
@@ -98,6 +99,8 @@ def test_sizes_are_width_and_height(raw):
     [
         ((ENTRIES,), r"table_0\.csv: has no boxes; give BBox_List_2017\.csv as well$"),
         ((SIZES,), r"table_0\.csv: has no boxes; give train\.csv as well$"),
+        ((NO_BOX,), r"table_0\.csv: no row has a box, so there is nothing to draw; give the table of the full set$"),
+        ((BOXES, NO_BOX), r"table_1\.csv: no row has a box"),
         ((BOXES, BOXES), r"table_1\.csv: .*table_0\.csv is a table of the same kind; give one of the two$"),
         (("a,b\n1,2\n",), r"table_0\.csv: not a known table \(columns a, b\); give BBox_List_2017\.csv, Data_Entry"),
         ((READINGS, "image_id,dim0,dim1\nb,3,3\n"), r"table_1\.csv: image 'a' has no line; use the table of the full"),

@@ -113,7 +113,7 @@ def read_raw_sources(paths: Sequence[Path]) -> list[BoxSource]:
     """The sources in raw CSVs, plain or gzipped; what a file is, its columns tell.
 
     Raises:
-        DataError: A file is none of the known tables, two are of one kind, or a table is wrong.
+        DataError: A file is none of the known tables, two are of one kind, or a table is wrong or has no box.
     """
     files: dict[str, Path] = {}
     for path in paths:
@@ -126,10 +126,13 @@ def read_raw_sources(paths: Sequence[Path]) -> list[BoxSource]:
             raise DataError(f"{files[kind]}: has no boxes; give {name} as well")
     found = []
     if "boxes" in files:
-        found.append(_nih(files["boxes"], files.get("entries")))
+        found.append((_nih(files["boxes"], files.get("entries")), files["boxes"]))
     if "readings" in files:
-        found.append(_vinbigdata(files["readings"], files.get("sizes")))
-    return found
+        found.append((_vinbigdata(files["readings"], files.get("sizes")), files["readings"]))
+    empty = next((path for source, path in found if not len(source)), None)
+    if empty is not None:
+        raise DataError(f"{empty}: no row has a box, so there is nothing to draw; give the table of the full set")
+    return [source for source, _ in found]
 
 
 def _raw_kind(path: Path) -> str:
