@@ -2,7 +2,14 @@ import pandas as pd
 import pytest
 
 from xray_chest_detection.data.splits import write_split
-from xray_chest_detection.data.tables import ANNOTATIONS_FILE, IMAGES_FILE, read_tables, validate_images, write_tables
+from xray_chest_detection.data.tables import (
+    ANNOTATIONS_FILE,
+    IMAGES_FILE,
+    read_tables,
+    validate_annotations,
+    validate_images,
+    write_tables,
+)
 from xray_chest_detection.errors import DataError
 
 
@@ -55,6 +62,21 @@ def test_all_failures_of_a_table_are_listed_at_once(tables):
         DataError, match=r"images: 3 invalid values: .*row 2: '\.\./b' fails .*row 0: 0\.0.*row 2: -5\.0"
     ):
         validate_images(images, place="images")
+
+
+def test_an_inverted_box_is_one_failure_of_each_check(make_tables):
+    images, annotations = make_tables({"1": ["Mass", "Mass"], "2": ["Mass"]})
+    wrong = annotations.assign(x_max=[90.0, 300.0, 80.0], y_max=[500.0, 500.0, 100.0], agreement=[0.5, 1.5, 0.5])
+    with pytest.raises(DataError) as raised:
+        validate_annotations(wrong, images, place="boxes")
+    start = "boxes: 4 invalid values: "
+    assert str(raised.value).startswith(start)
+    assert str(raised.value).removeprefix(start).split("; ") == [
+        "column agreement, row 1: 1.5 fails in_range(0, 1)",
+        "column x_max, row 0: 90.0 fails x_max must be greater than x_min",
+        "column x_max, row 2: 80.0 fails x_max must be greater than x_min",
+        "column y_max, row 2: 100.0 fails y_max must be greater than y_min",
+    ]
 
 
 def test_missing_and_unknown_columns_are_named(tables):

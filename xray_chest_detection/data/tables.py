@@ -142,10 +142,22 @@ def _validate(schema: pa.DataFrameSchema, table: pd.DataFrame, *, place: str) ->
     try:
         return schema.validate(table.assign(**dict.fromkeys(optional)), lazy=True)[list(schema.columns)]
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
+        cases = _one_a_row(error.failure_cases)
         lines = [
             f"column {case.column}, row {case.index}: {case.failure_case!r} fails {case.check}"
             for case in cases.head(MAX_FAILURES_SHOWN).itertuples()
         ]
         rest = f"; and {len(cases) - MAX_FAILURES_SHOWN} more" if len(cases) > MAX_FAILURES_SHOWN else ""
         raise DataError(f"{place}: {len(cases)} invalid values: {'; '.join(lines)}{rest}") from None
+
+
+def _one_a_row(cases: pd.DataFrame) -> pd.DataFrame:
+    """Failures with those of checks of whole rows once; pandera repeats them for every column that has a value.
+
+    Kept is the column that the check's text begins with, where it is among them.
+    """
+    pairs = zip(cases["column"], cases["check"], strict=True)
+    others = cases.assign(other=[not str(check).startswith(f"{column} ") for column, check in pairs])
+    of_row = others["schema_context"].eq("DataFrameSchema") & others["column"].notna()
+    named = others[of_row].sort_values("other", kind="stable").drop_duplicates(["check", "index"])
+    return cases.loc[[*cases.index[~of_row], *named.index.sort_values()]]
