@@ -74,6 +74,19 @@ def test_both_vocabularies_meet_and_readers_agree(nih, scheme, tmp_path):
     assert [tuple(text.split("|")) for text in images["known"]] == [seven] * 2 + [seven[:5] + seven[6:]] * 3
 
 
+def test_the_tables_do_not_depend_on_the_order_of_the_sources(nih, scheme, tmp_path):
+    films = {"0": [("R8", "Nodule/Mass", FAR), ("R8", "Cardiomegaly", FAR), ("R9", "Nodule/Mass", NEAR)], "z": []}
+    sources = [nih({"1": ["Mass", None], "2": ["Effusion"]}), vinbigdata(films)]
+    united_in_order = [unite(given, scheme("united7"), UniteConfig()) for given in (sources, sources[::-1])]
+    for number, united in enumerate(united_in_order):
+        write_tables(tmp_path / str(number), united.images, united.annotations)
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "01")
+    assert first == second
+    boxes = united_in_order[0].annotations
+    assert boxes["image_id"].tolist() == sorted(boxes["image_id"])
+    assert boxes["image_id"].nunique() == 3
+
+
 def test_every_box_is_counted_by_what_became_of_it(scheme):
     films = {"a": [("R8", "Nodule/Mass", NEAR), ("R9", "Nodule/Mass", NEAR), ("R9", "Nodule/Mass", FAR)],
              "b": [("R8", "ILD", NEAR), ("R9", "ILD", NEAR), ("R8", "Calcification", FAR)]}  # fmt: skip

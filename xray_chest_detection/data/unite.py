@@ -13,7 +13,7 @@ from xray_chest_detection.core.schemes import ClassScheme
 from xray_chest_detection.data.background import choose_background
 from xray_chest_detection.data.class_names import SEPARATOR, box_classes, labelled_classes
 from xray_chest_detection.data.consensus import merge
-from xray_chest_detection.data.readings import consensus_table, readings_of
+from xray_chest_detection.data.readings import EDGES, consensus_table, readings_of
 from xray_chest_detection.errors import DataError
 
 _CURE = "run the data_prep step that writes these tables again"
@@ -34,7 +34,7 @@ class UnitedTables:
 
     Attributes:
         images: Image table, sorted by image_id; `known` is filled, `labels` are classes of the scheme.
-        annotations: Annotation table; `class_name` is a class of the scheme.
+        annotations: Annotation table, sorted by image_id, class and edges; `class_name` is a class of the scheme.
         image_counts: One row a source: images, images with a box, healthy ones, and those without a box left out.
         box_counts: One row a source and class: boxes the source has (`drawn`), boxes of the united table, and readers'
             boxes that none of these stands for (`dropped`; `union` and `wbf` also join boxes of one reader). Labels
@@ -61,9 +61,10 @@ def unite(sources: Sequence[SourceTables], scheme: ClassScheme, config: UniteCon
     _check_apart(sources)
     parts = [_unite_source(source, scheme, config) for source in sources]
     images = pd.concat([part.images for part in parts]).sort_values("image_id")
+    annotations = pd.concat([part.annotations for part in parts])
     return UnitedTables(
         images.reset_index(drop=True),
-        pd.concat([part.annotations for part in parts], ignore_index=True),
+        annotations.sort_values(["image_id", "class_name", *EDGES], kind="stable", ignore_index=True),
         [row for part in parts for row in part.image_counts],
         [row for part in parts for row in part.box_counts],
     )
