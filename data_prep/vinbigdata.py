@@ -11,6 +11,7 @@ from xray_chest_detection.data.tables import ANNOTATIONS_FILE, IMAGES_FILE, writ
 from xray_chest_detection.data.vinbigdata import read_vinbigdata
 
 MAX_UNUSUAL_SHOWN = 10
+MAX_CUT_SHOWN = 5
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(tables.unusual):
         print(f"\nwarning: {len(tables.unusual)} images are not read by three")
         print(table(tables.unusual[:MAX_UNUSUAL_SHOWN]))
+    if len(tables.cut):
+        print(f"\nwarning: {len(tables.cut)} boxes are cut at the border of their image")
+        print(table(tables.cut[:MAX_CUT_SHOWN]))
     print(f"wrote {config.out}")
 
 

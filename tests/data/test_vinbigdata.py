@@ -74,9 +74,9 @@ def test_every_readers_box_and_everyone_who_looked(root, tmp_path):
     assert images["path"].tolist() == [str(root / "train" / f"{name}.png") for name in "abcde"]
     assert images[["known", "view"]].isna().all(axis=None)
     assert annotations[["image_id", "class_name", *EDGES, "reader", "n_readers"]].to_numpy().tolist() == [
+        ["b", "ILD", 0, 0, 64, 80, "R9", 3],
         ["b", "Nodule/Mass", 10, 20, 30, 50, "R8", 3],
         ["b", "Nodule/Mass", 12, 20, 30, 50, "R9", 3],
-        ["b", "ILD", 0, 0, 64, 80, "R9", 3],
         ["d", "Nodule/Mass", 10, 20, 30, 50, "R10", 3],
     ]
     assert annotations[["votes", "agreement", "probability", "spread_px"]].isna().all(axis=None)
@@ -101,6 +101,22 @@ def test_every_readers_box_and_everyone_who_looked(root, tmp_path):
         "images_in_groups_of_copies": 0,
     }
     assert tables.unusual == []
+    assert tables.cut == []
+
+
+def test_a_shuffled_table_gives_the_same_files(root, tmp_path):
+    add(root, mass("b", "R11", "40,20,50,50"), mass("b", "R11", "9,20,50,50"), mass("d", "R2"))
+    header, *lines = (root / "train.csv").read_text().splitlines()
+    written = set()
+    for seed in range(4):
+        shuffled = np.random.default_rng(seed).permutation(lines) if seed else lines
+        (root / "train.csv").write_text("\n".join([header, *shuffled]) + "\n")
+        tables = read(root, tmp_path, group_copies=False)
+        write_tables(tmp_path / "out", tables.images, tables.annotations)
+        written.add(tuple(path.read_bytes() for path in sorted((tmp_path / "out").iterdir())))
+    assert len(written) == 1
+    assert tables.annotations["reader"].tolist() == ["R9", "R8", "R9", "R11", "R11", "R2", "R10"]
+    assert tables.annotations["x_min"].tolist() == [0, 10, 12, 9, 40, 10, 10]
 
 
 def test_background_is_capped_and_depends_on_the_seed(root, tmp_path):
@@ -151,7 +167,10 @@ def test_images_with_one_or_seven_readers_are_taken_and_named(root, tmp_path):
 def test_a_missing_image_with_findings_is_an_error_or_is_dropped(root, tmp_path):
     (root / "train" / "b.png").unlink()
     (root / "train" / "c.png").unlink()
-    with pytest.raises(DataError, match=r"raw: 1 images with findings are missing, first 'b'; .* pass --missing drop"):
+    with pytest.raises(
+        DataError,
+        match=r"raw: 1 images with findings are missing, first 'b' \(train\.csv: line 5\); .* pass --missing drop",
+    ):
         read(root, tmp_path)
     tables = read(root, tmp_path, missing="drop")
     assert tables.counts["images_with_findings_missing"] == tables.counts["finding_free_images_missing"] == 1
@@ -166,12 +185,15 @@ def test_a_folder_without_the_images_is_an_error_even_when_dropping(root, tmp_pa
         read(root, tmp_path, missing="drop")
 
 
-def test_boxes_over_the_border_of_a_known_size_are_cut_and_counted(root, tmp_path):
+def test_boxes_over_the_border_of_a_known_size_are_cut_counted_and_named(root, tmp_path):
     (root / "train_meta.csv").write_text("image_id,dim0,dim1\n" + "".join(f"{name},80,64\n" for name in "abcde"))
     add(root, mass("b", "R8", "-3,40,20,90.5"))
     tables = read(root, tmp_path)
     assert tables.counts["boxes_cut_at_border"] == 1
-    assert tables.annotations[EDGES].to_numpy().tolist()[-1] == [0, 40, 20, 80]
+    assert [0, 40, 20, 80] in tables.annotations[EDGES].to_numpy().tolist()
+    assert tables.cut == [
+        {"line": 18, "image_id": "b", "class_name": "Nodule/Mass", "box": "-3,40,20,90.5", "image_px": "64 x 80"}
+    ]
     assert [path.name for path in tables.inputs] == ["train.csv", "train_meta.csv"]
 
 

@@ -52,6 +52,25 @@ def test_images_that_are_not_read_by_three_are_a_warning_with_their_lines(root, 
     assert rows[1].split() == ["2", name, "1"]
 
 
+def test_the_first_five_boxes_that_were_cut_are_a_warning_with_their_lines(root, tmp_path, capsys):
+    lines = (root / "train.csv").read_text().splitlines()
+    names = sorted({line.split(",")[0] for line in lines[1:]})
+    (root / "train_meta.csv").write_text(
+        "\n".join(["image_id,dim0,dim1", *(f"{name},128,128" for name in names)]) + "\n"
+    )
+    name = next(line for line in lines[1:] if "No finding" not in line).split(",")[0]
+    reader = next(line for line in lines[1:] if line.startswith(name) and "No finding" not in line).split(",")[3]
+    added = [f"{name},Other lesion,9,{reader},{start},20,130.25,40" for start in range(7)]
+    (root / "train.csv").write_text("\n".join([*lines, *added]) + "\n")
+    vinbigdata.main(["--root", str(root), "--out", str(tmp_path / "out"), "--group-copies", "False"])
+    rows = capsys.readouterr().out.split("warning: 7 boxes are cut at the border of their image\n")[1].splitlines()
+    assert rows[0].split() == ["line", "image_id", "class_name", "box", "image_px"]
+    assert [row.split()[0] for row in rows[1:6]] == [str(len(lines) + number) for number in range(1, 6)]
+    assert rows[1].split()[1:5] == [name, "Other", "lesion", "0,20,130.25,40"]
+    assert rows[6] == f"wrote {tmp_path / 'out'}"
+    assert read_manifest(tmp_path / "out").counts["boxes_cut_at_border"] == 7
+
+
 def test_a_wrong_table_is_one_line_and_exit_status_1(root, tmp_path):
     with (root / "train.csv").open("a") as stream:
         stream.write("0,Mass,8,R1,1,2,3,4\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
 from xray_chest_detection.core import boxes
@@ -20,14 +21,21 @@ from xray_chest_detection.data.image_sizes import (
     reference_sizes,
 )
 from xray_chest_detection.data.raw_csv import require
-from xray_chest_detection.data.readings import EDGES
-from xray_chest_detection.data.vinbigdata_table import TABLE_FILE, image_opinions, read_train_csv, unusual_readers
+from xray_chest_detection.data.readings import EDGES, reader_order
+from xray_chest_detection.data.vinbigdata_table import (
+    TABLE_FILE,
+    VinBigDataTable,
+    image_opinions,
+    read_train_csv,
+    unusual_readers,
+)
 from xray_chest_detection.errors import DataError
 
 SOURCE = "vinbigdata"
 FINGERPRINTS = "fingerprints"
 IMAGE_COLUMNS = ["image_id", "patient_id", "source", "path", "width", "height", "view", "labels", "healthy", "readers"]
 _ROUNDING_PX = 1.0
+_CUT_PX = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,10 @@ class VinBigDataTables:
 
     Attributes:
         images: Image table.
-        annotations: Annotation table, one row a reader's box.
+        annotations: Annotation table, one row a reader's box; sorted by image, class, reader and edges.
         counts: What was counted.
         unusual: Images that are not read by three; see `unusual_readers`.
+        cut: Boxes that were cut at the border of their image; see `fit_boxes`.
         inputs: The files that were read, apart from the images.
     """
 
@@ -46,6 +55,7 @@ class VinBigDataTables:
     annotations: pd.DataFrame
     counts: dict[str, int]
     unusual: list[dict[str, object]]
+    cut: list[dict[str, object]]
     inputs: tuple[Path, ...]
 
 
@@ -63,7 +73,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
     opinions = image_opinions(table)
     files = find_images(root, list(opinions["image_id"]), copies=config.resolved_copies())
     meta = _find_meta(config, beside=path.parent)
-    chosen, counts = _choose(opinions, files, config)
+    chosen, counts = _choose(opinions, files, config, table=table, path=path)
     sizes = reference_sizes(list(chosen["image_id"]), files, meta, progress=progress)
     drawn = table.boxes[table.boxes["image_id"].isin(chosen["image_id"])]
     fitted, cut = fit_boxes(drawn, sizes, path=path)
@@ -78,7 +88,7 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
             "copies_taken_for_originals": int(images["assumed"].sum()),
             "copies_with_another_aspect": int(images["squeezed"].sum()),
             "boxes_of_these_images": len(fitted),
-            "boxes_cut_at_border": cut,
+            "boxes_cut_at_border": len(cut),
             "groups_of_copies": int((per_image > 1).sum()),
             "images_in_groups_of_copies": int(per_image[per_image > 1].sum()),
         }
@@ -86,9 +96,10 @@ def read_vinbigdata(config: VinBigDataConfig, *, progress: Progress | None = Non
     n_readers = fitted["image_id"].map(table.readings["image_id"].value_counts()).astype(float)
     return VinBigDataTables(
         images[IMAGE_COLUMNS],
-        fitted.assign(n_readers=n_readers).reset_index(drop=True),
+        _sorted_boxes(fitted.assign(n_readers=n_readers)),
         counts,
         unusual_readers(table),
+        cut,
         (path,) if meta is None else (path, meta.path),
     )
 
@@ -106,7 +117,7 @@ def find_table(root: Path) -> Path:
     raise DataError(f"{root}: no file {TABLE_FILE}; see datasets/README.md on what to download")
 
 
-def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[pd.DataFrame, int]:
+def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[pd.DataFrame, list[dict[str, object]]]:
     """Cut boxes at the border of their image.
 
     Args:
@@ -115,7 +126,8 @@ def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[
         path: The file the boxes come from, for messages.
 
     Returns:
-        The boxes, and how many of them were cut.
+        The boxes, and those of them that were cut, in file order: line, image_id, class_name, box (edges as in the
+        file), image_px (width x height).
 
     Raises:
         DataError: A box lies outside its image, or leaves an image whose size is only assumed; names the line.
@@ -135,7 +147,22 @@ def fit_boxes(drawn: pd.DataFrame, sizes: pd.DataFrame, *, path: Path) -> tuple[
         require(~drawn.index.isin(wrong.index), drawn, message, path=path)
     message = f"the box lies outside its image; is it of another download, or are dim0 and dim1 of {META_FILE} swapped?"
     require(boxes.area(clipped) > 0, drawn, message, path=path)
-    return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), int((cut_px > 0.01).sum())
+    cut = cut_px > _CUT_PX
+    return drawn.assign(**dict(zip(EDGES, clipped.T, strict=True))), _listed(drawn[cut], size[cut])
+
+
+def _listed(drawn: pd.DataFrame, size_px: NDArray[np.float64]) -> list[dict[str, object]]:
+    columns = (drawn.index, drawn["image_id"], drawn["class_name"], drawn[EDGES].to_numpy(np.float64), size_px)
+    return [
+        {
+            "line": int(line),
+            "image_id": image_id,
+            "class_name": class_name,
+            "box": ",".join(f"{edge:.10g}" for edge in edges),
+            "image_px": f"{width:g} x {height:g}",
+        }
+        for line, image_id, class_name, edges, (width, height) in zip(*columns, strict=True)
+    ]
 
 
 def _find_meta(config: VinBigDataConfig, *, beside: Path) -> Meta | None:
@@ -145,7 +172,17 @@ def _find_meta(config: VinBigDataConfig, *, beside: Path) -> Meta | None:
     return None if path is None else read_train_meta(path)
 
 
-def _choose(opinions: pd.DataFrame, files: ImageFiles, config: VinBigDataConfig) -> tuple[pd.DataFrame, dict[str, int]]:
+def _sorted_boxes(annotations: pd.DataFrame) -> pd.DataFrame:
+    """The boxes in an order that does not depend on the order of the file's lines."""
+    readers = sorted(annotations["reader"].unique(), key=reader_order)
+    rank = annotations["reader"].map({name: number for number, name in enumerate(readers)})
+    ordered = annotations.assign(rank=rank).sort_values(["image_id", "class_name", "rank", *EDGES], ignore_index=True)
+    return ordered.drop(columns="rank")
+
+
+def _choose(
+    opinions: pd.DataFrame, files: ImageFiles, config: VinBigDataConfig, *, table: VinBigDataTable, path: Path
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Images with findings and finding-free ones that are on disk, sorted by name, and what is missing."""
     on_disk = opinions["image_id"].isin(files.chosen.keys())
     found = ~opinions["healthy"]
@@ -156,9 +193,11 @@ def _choose(opinions: pd.DataFrame, files: ImageFiles, config: VinBigDataConfig)
             "unpack the images below this folder (see datasets/README.md), or name the folder of copies with --copies"
         )
     if len(absent) and config.missing == "error":
+        first = absent.iloc[0]
+        line = table.readings.index[table.readings["image_id"] == first].min()
         raise DataError(
-            f"{config.resolved_root()}: {len(absent)} images with findings are missing, first '{absent.iloc[0]}'; "
-            "complete the download or pass --missing drop"
+            f"{config.resolved_root()}: {len(absent)} images with findings are missing, first '{first}' "
+            f"({path.name}: line {line}); complete the download or pass --missing drop"
         )
     background = choose_background(
         opinions[~found & on_disk].assign(patient_id=opinions["image_id"]), config.background, seed=config.seed
