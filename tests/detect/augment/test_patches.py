@@ -41,6 +41,8 @@ PASTEABLE = [
     ("a nodule", [[0.5, 0.5, 0.1, 0.1]], [True]),
     ("a heart", [[0.5, 0.6, 0.45, 0.3]], [False]),
     ("the largest patch", [[0.5, 0.5, 0.3, LARGEST_SHARE / 0.3 - 1e-6]], [True]),
+    ("a hair", [[0.5, 0.5, 0.3, 0.004]], [False]),
+    ("a point", [[0.5, 0.5, 0.0, 0.0]], [False]),
     ("a rim outside the film", [[0.06, 0.5, 0.1, 0.1]], [False]),
     ("two apart", [[0.3, 0.5, 0.1, 0.1], [0.7, 0.5, 0.1, 0.1]], [True, True]),
     ("two at one place", [[0.5, 0.5, 0.1, 0.1], [0.5, 0.5, 0.1, 0.1]], [False, False]),
@@ -144,3 +146,13 @@ def test_a_film_full_of_boxes_has_no_place() -> None:
     film, box = with_nodule(chest())
     full = np.array([[0, 0, 100, 120]])
     assert find_place(chest(), cut(film, box), full, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize("size", [(0.01, 0.01), (0.01, 0.5), (0.5, 0.01), (0.31, 0.32)])
+def test_every_shape_that_can_be_pasted_is_pasted_without_a_warning(size: tuple[float, float]) -> None:
+    film, box = chest(), np.array([0.5, 0.5, *size])
+    assert can_be_pasted(box[None]).all()
+    patch = cut(film, box)
+    place = find_place(film, patch, np.zeros((0, 4)), np.random.default_rng(0))
+    assert place is not None
+    assert paste(film, patch, place).shape == film.shape

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 RIM = 0.2  # of the box's sides, all around: enough pixels to compare neighbourhoods, and room to fade out
 LARGEST_SHARE = 0.1  # of the film: the smallest hearts of NIH ChestX-ray14 fill 0.12, and a heart is no patch
+SMALLEST_SIDE = 0.01  # of the film's side: below, a box is four pixels at 416 px, and no finding is told in it
+SMALLEST_RIM_PX = 2  # fewer pixels say nothing of a neighbourhood
 JITTER = 0.08  # of the film's sides: about a rib space; chests do not lie on all films at the same place
 PLACES = 24  # of which the one whose neighbourhood fits best is taken
 MAX_MISFIT = 0.15  # of the film's grey ranks between the rims: above, the wrong anatomy is seen
@@ -54,17 +56,17 @@ def rims_of(cxcywhn: NDArray[np.floating]) -> NDArray[np.float64]:
 def can_be_pasted(cxcywhn: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Which of a film's boxes `(N, 4)`, 0 to 1, can be cut out.
 
-    Not those larger than `LARGEST_SHARE`, those whose rim leaves the film, and those with another box in the rim or the
-    box: its finding would come along without its label.
+    Not those larger than `LARGEST_SHARE` or thinner than `SMALLEST_SIDE`, those whose rim leaves the film, and those
+    with another box in the rim or the box: its finding would come along without its label.
     """
     rims = rims_of(cxcywhn)
     half = cxcywhn[:, 2:] / 2
     boxes = np.hstack([cxcywhn[:, :2] - half, cxcywhn[:, :2] + half])
     others = touching(rims, boxes)
     np.fill_diagonal(others, False)
-    small = cxcywhn[:, 2] * cxcywhn[:, 3] <= LARGEST_SHARE
+    fits = (cxcywhn[:, 2] * cxcywhn[:, 3] <= LARGEST_SHARE) & (cxcywhn[:, 2:] >= SMALLEST_SIDE).all(1)
     inside = (rims >= 0).all(1) & (rims <= 1).all(1)
-    return small & inside & ~others.any(1)
+    return fits & inside & ~others.any(1)
 
 
 def touching(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -78,10 +80,10 @@ def cut(pixels: NDArray[np.uint8], cxcywhn: NDArray[np.floating]) -> Patch:
     """Cut a box `(4,)`, 0 to 1, with its rim out of a film `(H, W, C)` whose channels are equal."""
     height, width = pixels.shape[:2]
     size = np.array([width, height])
-    rim = rims_of(cxcywhn[None])[0] * np.tile(size, 2)
-    low = np.floor(rim[:2]).astype(int).clip(0, size - 1)
-    high = np.ceil(rim[2:]).astype(int).clip(low + 1, size)
     middle, half = cxcywhn[:2] * size, cxcywhn[2:] * size / 2
+    reach = half + np.maximum(2 * RIM * half, SMALLEST_RIM_PX)
+    low = np.floor(middle - reach).astype(int).clip(0, size - 1)
+    high = np.ceil(middle + reach).astype(int).clip(low + 1, size)
     box = np.concatenate([middle - half, middle + half]) - np.tile(low, 2)
     grey = pixels[low[1] : high[1], low[0] : high[0], 0]
     ranks = grey_ranks(pixels)[grey]
