@@ -40,7 +40,8 @@ BASE = {"name": "x", "data": "d"}
         ({"comet": {"mode": "on"}}, "test: comet.mode: input should be 'auto', 'offline' or 'off', got 'on'"),
         (
             {"after": {"objective": "f2"}},
-            "test: after.objective: input should be 'recall_map', 'f1', 'f_beta', 'sensitivity' or 'map_then_f1', got 'f2'",
+            "test: after.objective: input should be 'recall_map', 'f1', 'f_beta', 'sensitivity' or 'map_then_f1', "
+            "got 'f2'",
         ),
     ],
 )
