@@ -1,5 +1,7 @@
 """The same model in each runtime: the same boxes, the same messages."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -123,3 +125,18 @@ def test_unknown_runtime(tmp_path, make_model) -> None:
         ConfigError, match=r"runtime: 'tensorrt' is not known \(known: onnxruntime, openvino, openvino-"
     ):
         DetectorSession(make_model(tmp_path), runtime="tensorrt")
+
+
+def test_a_child_may_end_after_two_networks_of_openvino_are_gone() -> None:
+    """Two runtimes closed in the order they were opened would leave a freed stack for signals behind."""
+    model = ROOT / "checkpoints" / "multi.onnx"
+    code = (
+        "import gc, signal, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from xray_chest_detection.inference.openvino_runtime import open_openvino\n"
+        "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
+        f"first, second = (open_openvino(Path({str(model)!r}), threads=1, fast=fast) for fast in (False, True))\n"
+        "del first\ngc.collect()\ndel second\ngc.collect()\n"
+        "subprocess.run([sys.executable, '-c', ''], check=True)\n"
+    )
+    assert subprocess.run([sys.executable, "-X", "faulthandler", "-c", code], check=False).returncode == 0

@@ -1,6 +1,7 @@
 """ONNX files and OpenVINO models run by OpenVINO. The only module that knows it; its package is an extra."""
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def open_openvino(path: Path, *, threads: int | None, fast: bool) -> OpenvinoNet
     if not fast:
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     try:
-        core = ov.Core()
+        core = _core()
         return OpenvinoNetwork(core.compile_model(core.read_model(path), "CPU", settings))
     except Exception as error:  # the runtime's exceptions share no base class
         raise ModelError(
@@ -69,10 +70,21 @@ def write_ir(onnx_file: Path, xml_file: Path) -> None:
         ModelError: OpenVINO cannot read the file.
     """
     try:
-        model = ov.Core().read_model(onnx_file)
+        model = _core().read_model(onnx_file)
     except Exception as error:  # the runtime's exceptions share no base class
         raise ModelError(f"{onnx_file}: cannot be read by OpenVINO ({_last_line(error)})") from None
     ov.save_model(model, xml_file, compress_to_fp16=True)
+
+
+@cache
+def _core() -> ov.Core:
+    """The one runtime of the process, which is never closed.
+
+    Every runtime gives the thread that opens it a new stack for signals. Of two that are closed in the order they were
+    opened, the second brings back the freed stack of the first, and the next signal, such as the end of a child
+    process, kills the program.
+    """
+    return ov.Core()
 
 
 def _port(entry: ov.ConstOutput) -> Port:
