@@ -51,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--overlap", type=float, default=0.25, help="of the tiles, as a share of a tile")
     options = parser.parse_args(argv)
     tiles = validate(Tiles, {"side": options.side, "overlap": options.overlap}, place="tiles")
-    runs = [open_trained_run(options.run)]
-    if options.train is not None:
+    if options.train is None:
+        runs = [open_trained_run(options.run)]
+    else:
         data, recipe = read_config(YoloConfig, options.data), read_config(DetectConfig, options.recipe)
         runs = train_both(data, recipe, options.train, epochs=options.epochs)
     rows = []

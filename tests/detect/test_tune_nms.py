@@ -87,7 +87,7 @@ def test_split_is_read_as_it_was_written(random_run: Run) -> None:
     split = read_labelled_split(random_run.config.data, "train")
     assert len(split.image_id) == 16
     assert split.boxes_per_class.sum() == len(split.truth)
-    assert split.patient[0] == "nih:0"
+    assert split.patient[0] == "nih:train0"
 
 
 @pytest.mark.slow  # ultralytics validates six times

@@ -73,9 +73,8 @@ def coverage(unit_xyxy: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
     Returns:
         `(cells, cells)` in [0, 1], rows first; a cell counts when the box covers any of it. Zeros for no boxes.
 
-    >>> coverage(np.array([[0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0]]), 2)
-    array([[0.5, 0. ],
-           [1. , 0.5]])
+    >>> coverage(np.array([[0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0]]), 2).tolist()
+    [[0.5, 0.0], [1.0, 0.5]]
     """
     scaled = np.clip(unit_xyxy, 0, 1) * cells
     low = np.minimum(np.floor(scaled[:, :2]), cells - 1).astype(np.int64)
