@@ -12,8 +12,9 @@ from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.core.evaluation import score_boxes
 from xray_chest_detection.core.intervals import patient_weights
 from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.data.agreement_results import ALL_CLASSES
 from xray_chest_detection.data.consensus import merge
-from xray_chest_detection.data.human_ceiling import ALL_CLASSES, MEAN, WEIGHTED_MEAN, HumanCeiling, human_ceiling
+from xray_chest_detection.data.human_ceiling import MEAN, WEIGHTED_MEAN, HumanCeiling, human_ceiling
 from xray_chest_detection.data.reader_simulation import (
     CAREFUL,
     CLASSES,

@@ -12,7 +12,8 @@ import yaml
 from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.core.manifest import Manifest, write_manifest
 from xray_chest_detection.core.matching import BoxTable
-from xray_chest_detection.data.human_ceiling import ALL_CLASSES, MEAN, human_ceiling
+from xray_chest_detection.data.agreement_results import ALL_CLASSES
+from xray_chest_detection.data.human_ceiling import MEAN, human_ceiling
 from xray_chest_detection.data.reader_simulation import CAREFUL, CLASSES, SLOPPY, Scenario, simulate
 from xray_chest_detection.data.readings import SEPARATOR, Readings
 from xray_chest_detection.data.tables import write_tables

@@ -12,7 +12,8 @@ from PIL import Image
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.data.human_ceiling import WEIGHTED_MEAN, CeilingRow, Estimate
+from xray_chest_detection.data.agreement_results import Estimate
+from xray_chest_detection.data.human_ceiling import WEIGHTED_MEAN, CeilingRow
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.report.marks import draw_boxes_on
 from xray_chest_detection.report.tables import markdown_table, metric_text, with_interval

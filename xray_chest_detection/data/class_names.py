@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from xray_chest_detection.core.schemes import ClassScheme
+from xray_chest_detection.data.readings import SEPARATOR
 from xray_chest_detection.errors import DataError
-
-SEPARATOR = "|"
 
 
 def box_classes(images: pd.DataFrame, annotations: pd.DataFrame, scheme: ClassScheme) -> "pd.Series[str]":

@@ -17,7 +17,6 @@ disagree on whether an image is healthy; counted in the table that torchxrayvisi
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,22 +27,14 @@ from xray_chest_detection.core.intervals import RESAMPLES, patient_weights
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.numbers import image_rows, mean_over_classes, rates_of, with_interval
 from xray_chest_detection.core.scene import LOW_IOU
+from xray_chest_detection.data.agreement_results import ALL_CLASSES, Estimate
 from xray_chest_detection.data.consensus import merge
 from xray_chest_detection.data.readings import BoolArray, FloatArray, Readings
 from xray_chest_detection.errors import DataError
 
-ALL_CLASSES = "all classes"
 MEAN = "mean of readers"
 WEIGHTED_MEAN = "mean of readers, weighted by images with a finding"
 IOUS = (LOW_IOU, 0.5)
-
-
-class Estimate(NamedTuple):
-    """A number with its interval from resampled images; None where it is not defined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)

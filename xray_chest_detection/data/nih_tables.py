@@ -13,6 +13,7 @@ import pandas as pd
 
 from xray_chest_detection.core import boxes
 from xray_chest_detection.data.raw_csv import pick_columns, read_raw_csv, require, to_numbers
+from xray_chest_detection.data.readings import EDGES
 from xray_chest_detection.errors import DataError
 
 REFERENCE_PX = 1024
@@ -35,7 +36,6 @@ _ENTRY_COLUMNS = {
 }
 _BOX_HEADER = (("image index", "image id", "image"), ("finding label", "finding labels"))
 _IMAGE_FILE = re.compile(r"\d{8}_\d{3}(\.png)?")
-_EDGES = ["x_min", "y_min", "x_max", "y_max"]
 
 
 def table_files(root: Path) -> tuple[Path, Path]:
@@ -138,7 +138,7 @@ def read_official_list(path: Path) -> frozenset[str]:
 def _clip_and_clean(annotations: pd.DataFrame, xyxy: boxes.FloatArray) -> tuple[pd.DataFrame, dict[str, int]]:
     """Cut boxes `(N, 4)` at the border; leave out the ones without area and repeated ones; count all of it."""
     clipped = boxes.clip(xyxy, REFERENCE_PX, REFERENCE_PX)
-    result = annotations.assign(**dict(zip(_EDGES, clipped.T, strict=True)))
+    result = annotations.assign(**dict(zip(EDGES, clipped.T, strict=True)))
     has_area = boxes.area(clipped) > 0
     duplicate = result.duplicated().to_numpy()
     over_border = (np.abs(clipped - xyxy) > 0.01).any(axis=1)

@@ -19,13 +19,13 @@ from xray_chest_detection.core.letterbox import scale_to_fit
 from xray_chest_detection.core.radiograph import MIN_SIDE_PX
 from xray_chest_detection.core.tiling import Window
 from xray_chest_detection.data.image_files import is_squeezed
+from xray_chest_detection.data.readings import EDGES
 from xray_chest_detection.data.side_files import UNKNOWN_COLUMNS
 from xray_chest_detection.data.views import View, merge_equal, thin_train_negatives
 from xray_chest_detection.errors import DataError
 
 PLACE = ["left", "top", "right", "bottom"]
 _FILM = ["film", "film_width", "film_height"]
-_EDGES = ["x_min", "y_min", "x_max", "y_max"]
 _UNKNOWN = ["image_id", *UNKNOWN_COLUMNS[1:]]
 
 
@@ -118,7 +118,7 @@ def _patches_of(
     config: PatchesConfig,
 ) -> Iterator[_Patch]:
     """Patches of a film with these boxes and unknown classes."""
-    xyxy = labels[_EDGES].to_numpy(np.float64)
+    xyxy = labels[EDGES].to_numpy(np.float64)
     for number, window in enumerate(config.windows(round(film["width"]), round(film["height"]))):
         inside = boxes.clip(xyxy - np.tile(window[:2], 2), window.right - window.left, window.bottom - window.top)
         share = boxes.area(inside) / boxes.area(xyxy)
@@ -128,7 +128,7 @@ def _patches_of(
             name = f"{film['image_id']}_patch{number:03d}"
             boxed = labels.iloc[:0]
             if kept.any():
-                edges = dict(zip(_EDGES, inside[kept].T, strict=True))
+                edges = dict(zip(EDGES, inside[kept].T, strict=True))
                 boxed = labels[kept].assign(image_id=name, **edges)
             yield _Patch(name, window, boxed, cut_off | unknown)
 

@@ -11,9 +11,9 @@ import pandas as pd
 from xray_chest_detection.config.unite import UniteConfig
 from xray_chest_detection.core.schemes import ClassScheme
 from xray_chest_detection.data.background import choose_background
-from xray_chest_detection.data.class_names import SEPARATOR, box_classes, labelled_classes
+from xray_chest_detection.data.class_names import box_classes, labelled_classes
 from xray_chest_detection.data.consensus import merge
-from xray_chest_detection.data.readings import EDGES, consensus_table, readings_of
+from xray_chest_detection.data.readings import EDGES, SEPARATOR, consensus_table, readings_of
 from xray_chest_detection.errors import DataError
 
 _CURE = "run the data_prep step that writes these tables again"

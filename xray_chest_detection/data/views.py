@@ -7,8 +7,9 @@ import pandas as pd
 
 from xray_chest_detection.config.data import SPLITS, YoloConfig
 from xray_chest_detection.core.schemes import FINDING, ClassScheme
-from xray_chest_detection.data.class_names import SEPARATOR, box_classes, known_classes, labelled_classes
+from xray_chest_detection.data.class_names import box_classes, known_classes, labelled_classes
 from xray_chest_detection.data.label_files import label_lines
+from xray_chest_detection.data.readings import SEPARATOR
 from xray_chest_detection.data.side_files import Reason
 from xray_chest_detection.errors import DataError
 

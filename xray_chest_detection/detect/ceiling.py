@@ -11,12 +11,11 @@ import numpy as np
 from xray_chest_detection.config.consensus import ConsensusConfig
 from xray_chest_detection.config.schemes import read_scheme
 from xray_chest_detection.core.manifest import FILE_NAME, read_manifest
+from xray_chest_detection.data.agreement_results import ALL_CLASSES, Estimate
 from xray_chest_detection.data.human_ceiling import (
-    ALL_CLASSES,
     MEAN,
     WEIGHTED_MEAN,
     CeilingRow,
-    Estimate,
     flat_row,
     human_ceiling,
 )

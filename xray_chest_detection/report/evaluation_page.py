@@ -12,7 +12,7 @@ from xray_chest_detection.core.measures import (
 )
 from xray_chest_detection.core.metrics import FROC_RATES
 from xray_chest_detection.core.scene import LOW_IOU
-from xray_chest_detection.data.human_ceiling import Estimate
+from xray_chest_detection.data.agreement_results import Estimate
 from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.results import Evaluation
 from xray_chest_detection.report.tables import SUMMARY, markdown_table, metric_text, with_interval
