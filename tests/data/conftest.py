@@ -1,5 +1,6 @@
 """Small stand-ins for the public data: tables of a few patients and 64-pixel films of noise."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,12 @@ def trace(folder: Path, *extra: str) -> Path:
     )
     write_manifest(folder, manifest)
     return folder
+
+
+@pytest.fixture(scope="module")
+def full_tables() -> Path:
+    """The original tables, as the package torchxrayvision carries them; it is found, not imported."""
+    spec = importlib.util.find_spec("torchxrayvision")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the package torchxrayvision, which carries the full tables, is not installed")
+    return Path(spec.submodule_search_locations[0]) / "data"

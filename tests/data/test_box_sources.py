@@ -1,8 +1,5 @@
 """Boxes of a source as columns: from the full public tables, from tables of this project, and what is refused."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,15 +35,6 @@ def raw(tmp_path):
         return read_raw_sources(paths)
 
     return read
-
-
-@pytest.fixture(scope="module")
-def full_tables():
-    """The original tables, as the package torchxrayvision carries them; it is found, not imported."""
-    spec = importlib.util.find_spec("torchxrayvision")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the package torchxrayvision, which carries the full tables, is not installed")
-    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def test_the_full_public_tables(full_tables):

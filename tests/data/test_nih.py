@@ -1,8 +1,6 @@
 import gzip
-import importlib.util
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,15 +38,6 @@ def entries(tmp_path):
         return read_entries(path)
 
     return read
-
-
-@pytest.fixture(scope="module")
-def full_tables():
-    """The original tables, as the package torchxrayvision carries them; it is found, not imported."""
-    spec = importlib.util.find_spec("torchxrayvision")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the package torchxrayvision, which carries the full tables, is not installed")
-    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def test_the_full_box_list(full_tables):
