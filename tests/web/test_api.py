@@ -79,7 +79,7 @@ def test_models_and_conf_choose_what_is_returned(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"models": "multy"}, "models: unknown model 'multy' (known: multi, binary, cardiomegaly, mass_nodule)"),
+        ({"models": "multy"}, "models: unknown model 'multy' (known: multi, binary, cardiomegaly, mass_nodule; "),
         ({"conf": "two"}, "conf: expected a number from 0 to 1, got 'two'"),
         ({"conf": "nan"}, "conf: expected a number from 0 to 1, got 'nan'"),
         ({"conf": "1.01"}, "conf: expected a number from 0 to 1, got '1.01'"),

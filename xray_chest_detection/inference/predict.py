@@ -18,7 +18,7 @@ def detect_radiograph(
     radiograph: Radiograph,
     *,
     models: Sequence[str],
-    conf: float | None = None,
+    conf: float | Mapping[str, float] | None = None,
     tiles: Tiles | None = None,
 ) -> dict[str, Detections]:
     """Findings of one radiograph by each of the named models; models of one input size share the scaled image.
@@ -27,27 +27,35 @@ def detect_radiograph(
         registry: The models.
         radiograph: The image.
         models: Names of models.
-        conf: Score from which a box is returned; None uses each model's own thresholds.
+        conf: Score from which a box is returned, for all models or by name; a model without one uses its own thresholds.
         tiles: Parts of the image that are looked at beside the whole; None: none.
 
     Raises:
         ModelError: A model is not known.
     """
     sessions = {name: registry.get(name) for name in models}
+    asked = conf if isinstance(conf, Mapping) else dict.fromkeys(sessions, conf)
     if tiles is not None:
-        return {name: session.detect(radiograph.pixels, conf=conf, tiles=tiles) for name, session in sessions.items()}
+        return {
+            name: session.detect(radiograph.pixels, conf=asked.get(name), tiles=tiles)
+            for name, session in sessions.items()
+        }
     prepared: dict[int, tuple[NDArray[np.uint8], Letterbox]] = {}
     found: dict[str, Detections] = {}
     for name, session in sessions.items():
         size = session.card.image_size_px
         if size not in prepared:
             prepared[size] = session.prepare(radiograph.pixels)
-        found[name] = session.detect_prepared(*prepared[size], conf=conf)
+        found[name] = session.detect_prepared(*prepared[size], conf=asked.get(name))
     return found
 
 
 def predict_radiograph(
-    registry: Registry, radiograph: Radiograph, *, models: Sequence[str], conf: float | None = None
+    registry: Registry,
+    radiograph: Radiograph,
+    *,
+    models: Sequence[str],
+    conf: float | Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """`detect_radiograph` as what JSON files and the API say of one image.
 

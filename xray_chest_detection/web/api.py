@@ -1,7 +1,7 @@
 """The API: `POST /api/v1/predict`, `GET /api/v1/models`, and what a load balancer asks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from flask import Blueprint, request
@@ -17,7 +17,7 @@ from xray_chest_detection.inference.palette import marks
 from xray_chest_detection.inference.predict import detect_radiograph, predict_radiograph
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.inference.render import four_panel, operating_point
-from xray_chest_detection.web import films, uploads
+from xray_chest_detection.web import films, options, uploads
 from xray_chest_detection.web.gallery import Gallery
 from xray_chest_detection.web.hub import ModelHub
 
@@ -48,17 +48,17 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
     @api.post("/api/v1/predict")
     def predict() -> ResponseReturnValue:
         started = time.perf_counter()
-        names, conf = uploads.models_of(request, hub.names), uploads.conf_of(request)
-        form = uploads.format_of(request)
+        wish = options.options_of(request, hub.names)
+        names, conf = wish.models, wish.conf
         film = uploads.film_of(request, gallery, max_pixels=config.max_pixels)
         registry = _registry_with(hub, names)
         ready = [name for name in names if name in registry.names]
-        if form == "png":
+        if wish.format == "png":
             return _picture(registry, film.radiograph, ready, conf)
         body, failed = _predict(registry, film.radiograph, ready, conf)
         body["errors"] = {name: text for name, text in hub.errors().items() if name in names} | failed
         body["image"] = _facts(film.radiograph)
-        if "preview" in request.form and not films.browser_shows_it(film.content):
+        if wish.preview and not films.browser_shows_it(film.content):
             body["preview"] = films.data_url(films.as_png(film.radiograph.pixels))
         body["notice"] = NOT_A_DEVICE
         body["elapsed_ms"] = round(1000 * (time.perf_counter() - started))
@@ -84,7 +84,7 @@ def _registry_with(hub: ModelHub, names: Sequence[str]) -> Registry:
 
 
 def _predict(
-    registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: float | None
+    registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: Mapping[str, float]
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Predict with all models at once; when that fails, one by one, so that one bad model costs only itself."""
     try:
@@ -102,7 +102,7 @@ def _predict(
     return body | {"models": found}, failed
 
 
-def _picture(registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: float | None) -> Response:
+def _picture(registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: Mapping[str, float]) -> Response:
     found = detect_radiograph(registry, radiograph, models=names, conf=conf)
     sheet = four_panel(radiograph, found, {name: registry.get(name).card for name in names})
     return Response(films.picture_png(sheet), content_type="image/png")

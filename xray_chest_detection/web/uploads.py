@@ -1,15 +1,16 @@
-"""From a request to a film and the wishes that came with it."""
+"""From a request to a film."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest, NotFound, UnsupportedMediaType
 
 from xray_chest_detection.core.images import Radiograph, decode_image
 from xray_chest_detection.web.gallery import Gallery
 
-FORMATS = ("json", "png")
+FORM = "multipart/form-data"
+RAW = ("application/dicom", "application/octet-stream")
 NAME_LENGTH = 80
 
 
@@ -22,78 +23,69 @@ class Film:
 
 
 def film_of(request: Request, gallery: Gallery, *, max_pixels: int) -> Film:
-    """The film of a request: the uploaded `file`, or the `sample` it names.
+    """The film of a request: its body, or the `file` of its form, or the `sample` that its form names.
 
     Raises:
-        BadRequest: There is neither, or both, or the file is empty.
+        BadRequest: There is none, or more than one, or the file is empty.
         NotFound: There is no such sample.
+        UnsupportedMediaType: The content is neither a form nor an image.
         ImageError: The bytes are not an image that can be read.
     """
-    upload, key = request.files.get("file"), request.form.get("sample")
-    if (upload is None) == (key is None):
-        raise BadRequest("send one image as the multipart field 'file', for example: curl -F file=@chest.png")
-    if upload is not None:
-        content, name = upload.read(), clean_name(upload.filename)
-        if not content:
-            raise BadRequest(f"{name}: the file is empty (0 bytes); choose a PNG, JPEG or DICOM file")
-    else:
-        sample = gallery.get(str(key))
-        if sample is None:
-            known = ", ".join(known.key for known in gallery.samples) or "none"
-            raise NotFound(f"no sample '{clean_name(key)}' (known: {known})")
-        content, name = gallery.content(sample), sample.path.name
+    content, name = _body(request) if is_raw(request) else _from_form(request, gallery)
     return Film(content, decode_image(content, name=name, max_pixels=max_pixels))
 
 
-def models_of(request: Request, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The models a request asks for (`models=multi,binary`, also repeated), in the order of the panels; all by default.
+def is_raw(request: Request) -> bool:
+    """Whether the body is the image itself; a body of unnamed content counts as one (RFC 9110, 8.3).
 
     Raises:
-        BadRequest: One of them does not exist.
+        UnsupportedMediaType: The content is neither a form nor an image.
     """
-    wished = [name.strip() for value in request.values.getlist("models") for name in value.split(",") if name.strip()]
-    unknown = [name for name in wished if name not in known]
-    if unknown:
-        raise BadRequest(f"models: unknown model '{clean_name(unknown[0])}' (known: {', '.join(known)})")
-    return tuple(name for name in known if name in wished) if wished else known
-
-
-def conf_of(request: Request) -> float | None:
-    """The score threshold a request asks for; None is each model's own.
-
-    Raises:
-        BadRequest: It is not a number in [0, 1].
-    """
-    text = request.values.get("conf", "").strip()
-    if not text:
-        return None
-    try:
-        conf = float(text)
-    except ValueError:
-        conf = float("nan")
-    if not 0 <= conf <= 1:
-        raise BadRequest(f"conf: expected a number from 0 to 1, got '{clean_name(text)}'")
-    return conf
-
-
-def format_of(request: Request) -> str:
-    """The form of the answer, `json` by default.
-
-    Raises:
-        BadRequest: There is no such form.
-    """
-    wished = request.values.get("format", "json")
-    if wished not in FORMATS:
-        raise BadRequest(f"format: expected one of {', '.join(FORMATS)}, got '{clean_name(wished)}'")
-    return wished
+    kind = request.mimetype
+    if kind == FORM:
+        return False
+    if kind.startswith("image/") or kind in RAW or not kind:
+        return True
+    raise UnsupportedMediaType(
+        f"Content-Type: expected {FORM}, image/*, {' or '.join(RAW)}, got '{one_line(kind)}'; "
+        "with curl: -F file=@chest.png, or --data-binary @chest.png -H 'Content-Type: image/png'"
+    )
 
 
 def clean_name(name: str | None) -> str:
-    r"""A client's text made fit for one line of a message: no folders, no control characters, not long.
+    r"""A client's file name made fit for one line of a message: no folders, no control characters, not long.
 
     >>> clean_name("C:\\films\\chest\n.png")
     'chest.png'
     """
-    last = PurePosixPath((name or "").replace("\\", "/")).name
-    printable = "".join(character for character in last if character.isprintable()).strip()
-    return printable[:NAME_LENGTH] or "upload"
+    return one_line(PurePosixPath((name or "").replace("\\", "/")).name) or "upload"
+
+
+def one_line(text: str) -> str:
+    """A client's text made fit for one line of a message: no control characters, not long."""
+    return "".join(character for character in text if character.isprintable()).strip()[:NAME_LENGTH]
+
+
+def _body(request: Request) -> tuple[bytes, str]:
+    content = request.get_data(cache=False)
+    if not content:
+        raise BadRequest("the body is empty; send one image, with curl: -F file=@chest.png")
+    return content, clean_name(None)
+
+
+def _from_form(request: Request, gallery: Gallery) -> tuple[bytes, str]:
+    uploads, keys = request.files.getlist("file"), request.form.getlist("sample")
+    if "file" in request.form:
+        raise BadRequest("file: expected a file, got text; with curl put an @ before its name: -F file=@chest.png")
+    if len(uploads) + len(keys) != 1:
+        raise BadRequest("send one image as the multipart field 'file', for example: curl -F file=@chest.png")
+    if not uploads:
+        sample = gallery.get(keys[0])
+        if sample is None:
+            known = ", ".join(known.key for known in gallery.samples) or "none"
+            raise NotFound(f"no sample '{one_line(keys[0])}' (known: {known})")
+        return gallery.content(sample), sample.path.name
+    content, name = uploads[0].read(), clean_name(uploads[0].filename)
+    if not content:
+        raise BadRequest(f"{name}: the file is empty (0 bytes); choose a PNG, JPEG or DICOM file")
+    return content, name
