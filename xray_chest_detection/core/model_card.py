@@ -1,12 +1,15 @@
 """The card that travels with every model file: what it is, what it was trained on and how good or bad it is."""
 
+import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from xray_chest_detection.core.files import sha256_of, write_text
+from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.errors import ModelError
 
 CARD_SUFFIX = ".card.yaml"
@@ -66,6 +69,50 @@ class Metric(_Strict):
     n_boxes: int | None = None
 
 
+class CurvePoint(_Strict):
+    """What a model does when its boxes are shown from one score, the same for every class.
+
+    Attributes:
+        conf: The score.
+        sensitivity: Share of the true boxes that are found; None without true boxes.
+        sensitivity_low: Lower end of the interval; None where the intervals were left out.
+        sensitivity_high: Upper end.
+        false_positives_per_image: Wrong boxes per image, images without a finding included.
+        false_positives_per_image_low: Lower end of the interval.
+        false_positives_per_image_high: Upper end.
+        precision: Share of the shown boxes that are right; None where none is shown.
+    """
+
+    conf: float = Field(ge=0, le=1)
+    sensitivity: float | None
+    sensitivity_low: float | None = None
+    sensitivity_high: float | None = None
+    false_positives_per_image: float
+    false_positives_per_image_low: float | None = None
+    false_positives_per_image_high: float | None = None
+    precision: float | None = None
+
+
+class OperatingCurve(_Strict):
+    """What a model does at every score threshold, measured on one split.
+
+    Attributes:
+        split: The split.
+        n_images: Its images, those without a box included.
+        n_boxes: Its true boxes.
+        n_patients: Its patients.
+        iou: Overlap from which a true box of the same class is found.
+        points: By rising score.
+    """
+
+    split: str
+    n_images: int
+    n_boxes: int
+    n_patients: int
+    iou: float
+    points: tuple[CurvePoint, ...]
+
+
 class TrainingData(_Strict):
     """What the model was trained on: name, source, licence and counts per split.
 
@@ -100,10 +147,17 @@ class ModelCard(_Strict):
         image_size_px: Side of the square network input.
         classes: Class names by class id.
         thresholds: The deployed operating point.
+        tiles: Parts of the film that are looked at beside the whole; None for the whole film only.
+        flip: Whether the network also looks at the mirrored film, and both answers are fused.
+        score_maps: Slope and offset on the logit of the score by class, applied after the fusion and before the
+            thresholds; a class that is not named keeps its scores.
         training_data: What it was trained on.
         recipe: The main training settings.
         versions: Versions of the software it was trained with.
         metrics: Measured numbers on the test split, with the thresholds above where they need any.
+        operating_curve: Sensitivity and false positives at every score on the test split; None where not measured.
+        measured_on: What the numbers and thresholds were found on when it was not these weights, in plain words; empty
+            when it was.
         limits: What it must not be used for and where it fails.
         licence: Licence of the weights.
         created: Date of training, ISO 8601.
@@ -120,14 +174,27 @@ class ModelCard(_Strict):
     image_size_px: int = Field(gt=0)
     classes: tuple[str, ...]
     thresholds: Thresholds
+    tiles: Tiles | None = None
+    flip: bool = False
+    score_maps: dict[str, tuple[float, float]] = Field(default_factory=dict)
     training_data: TrainingData
     recipe: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
+    operating_curve: OperatingCurve | None = None
+    measured_on: str = ""
     limits: tuple[str, ...] = ()
     licence: str = "AGPL-3.0-only"
     created: str = ""
     notice: str = NOT_A_DEVICE
+
+    @field_validator("score_maps")
+    @classmethod
+    def _rising(cls, maps: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (slope, offset) in maps.items():
+            if not (math.isfinite(slope) and slope > 0 and math.isfinite(offset)):
+                raise ValueError(f"the slope of '{name}' must be above 0 and both numbers finite")
+        return maps
 
 
 def read_card(path: Path) -> ModelCard:
@@ -150,8 +217,15 @@ def read_card(path: Path) -> ModelCard:
 
 
 def write_card(path: Path, card: ModelCard) -> None:
-    """Write a card as YAML, whole or not at all."""
-    write_text(path, yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110))
+    """Write a card as YAML, whole or not at all; the operating curve stands at its end, a line a point."""
+    content = card.model_dump(mode="json")
+    curve = content.pop("operating_curve")
+    text = _yaml(content)
+    if curve is not None:
+        points = curve.pop("points")
+        text += _yaml({"operating_curve": curve}) + "  points:\n"
+        text += "".join(f"  - {json.dumps(point)}\n" for point in points)
+    write_text(path, text)
 
 
 def check_file(path: Path, card: ModelCard) -> None:
@@ -169,3 +243,7 @@ def check_file(path: Path, card: ModelCard) -> None:
             raise ModelError(
                 f"{file}: sha256 {digest[:12]}... is not the card's {wanted[:12]}...; fetch or export the model again"
             )
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
