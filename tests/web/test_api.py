@@ -83,7 +83,7 @@ def test_models_and_conf_choose_what_is_returned(
         ({"conf": "two"}, "conf: expected a number from 0 to 1, got 'two'"),
         ({"conf": "nan"}, "conf: expected a number from 0 to 1, got 'nan'"),
         ({"conf": "1.01"}, "conf: expected a number from 0 to 1, got '1.01'"),
-        ({"format": "gif"}, "format: expected one of json, png, got 'gif'"),
+        ({"format": "gif"}, "format: expected one of json, png, coco, got 'gif'"),
         ({"sample": "chest-cr"}, "send one image as the multipart field 'file'"),
     ],
 )

@@ -27,7 +27,7 @@ def detect_radiograph(
         registry: The models.
         radiograph: The image.
         models: Names of models.
-        conf: Score from which a box is returned, for all models or by name; a model without one uses its own thresholds.
+        conf: Score from which a box is returned, for all or by name of a model; else its own thresholds.
         tiles: Parts of the image that are looked at beside the whole; None: none.
 
     Raises:

@@ -9,16 +9,18 @@ from PIL import Image, ImageDraw, ImageFont
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.images import Radiograph
 from xray_chest_detection.core.model_card import NOT_A_DEVICE, ModelCard
-from xray_chest_detection.inference.palette import mark_of
+from xray_chest_detection.inference.palette import Mark, mark_of
 
 HALO = "#000000"
 CHIP = "#101214"
 PAPER = "#0b0c0e"
 TEXT = "#e6e8ea"
 QUIET = "#9aa1a7"
+AMBER = "#e3b04b"
 GAP_PX = 16
 
 Rect = tuple[float, float, float, float]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_detections(
@@ -37,8 +39,8 @@ def draw_detections(
         names: Class names by class id.
         max_side_px: Longest side of the picture; a larger film is scaled down before drawing, so that lines keep their
             width. None keeps the size of the film.
-        labels: Whether to write class and score beside each box. In a crowd the best-scored labels that fit are
-            written, so that none covers another.
+        labels: Whether to write letter, class and score beside each box. In a crowd the best-scored labels that fit
+            are written, the others by their letter if that fits, so that none covers another.
 
     Returns:
         An RGB picture.
@@ -50,13 +52,13 @@ def draw_detections(
     line_px = max(2, round(max(picture.size) / 500))
     order = np.argsort(detections.score, kind="stable")
     boxes = [_rect(detections.xyxy[row] * scale) for row in order]
-    colours = [mark_of(names[int(detections.class_id[row])]).colour for row in order]
-    for box, colour in zip(boxes, colours, strict=True):
+    marks = [mark_of(names[int(detections.class_id[row])]) for row in order]
+    for box, mark in zip(boxes, marks, strict=True):
         draw.rectangle(_grown(box, line_px), outline=HALO, width=line_px * 3)
-        draw.rectangle(box, outline=colour, width=line_px)
+        draw.rectangle(box, outline=mark.colour, width=line_px)
     if labels:
         texts = [f"{names[int(detections.class_id[row])]} {detections.score[row]:.2f}" for row in order]
-        _draw_labels(draw, boxes[::-1], texts[::-1], colours[::-1], bounds=picture.size)
+        _draw_labels(draw, boxes[::-1], texts[::-1], marks[::-1], bounds=picture.size)
     return picture
 
 
@@ -65,6 +67,8 @@ def four_panel(
     detections: Mapping[str, Detections],
     cards: Mapping[str, ModelCard],
     *,
+    conf: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
     panel_px: int = 640,
 ) -> Image.Image:
     """One film, once per model, two panels a row, each under the model's name and operating point.
@@ -73,29 +77,31 @@ def four_panel(
         radiograph: The film.
         detections: Detections by model name, in the order of the panels.
         cards: The card of each of these models.
+        conf: Scores that boxes were asked from, by model; the others show their own thresholds.
+        notes: Lines below the films: what a reader must know about this film.
         panel_px: Longest side of the film in a panel.
 
     Returns:
         An RGB picture that ends with the line that this is no medical device.
     """
-    panels = [
-        _panel(radiograph, found, cards[name], panel_px=panel_px) for name, found in detections.items() if name in cards
+    asked = conf or {}
+    shown = [name for name in detections if name in cards]
+    films = [
+        draw_detections(radiograph.pixels, detections[name], cards[name].classes, max_side_px=panel_px)
+        for name in shown
     ]
-    footer_px = round(panel_px * 0.06)
-    columns = min(2, max(1, len(panels)))
-    rows = -(-len(panels) // columns)
-    width, height = panels[0].size if panels else (panel_px, 0)
-    sheet = Image.new(
-        "RGB",
-        (GAP_PX + columns * (width + GAP_PX), GAP_PX + rows * (height + GAP_PX) + footer_px),
-        PAPER,
-    )
-    for index, panel in enumerate(panels):
-        row, column = divmod(index, columns)
-        sheet.paste(panel, (GAP_PX + column * (width + GAP_PX), GAP_PX + row * (height + GAP_PX)))
-    font = _font(max(11, round(panel_px * 0.026)))
-    ImageDraw.Draw(sheet).text((GAP_PX, sheet.height - footer_px), NOT_A_DEVICE, fill=QUIET, font=font)
-    return sheet
+    width = max([round(panel_px * 0.6), *(film.width for film in films)])
+    font = _font(max(11, round(panel_px * 0.025)))
+    heads = [
+        _wrapped(_point_line(len(detections[name]), cards[name], asked.get(name)), font=font, width_px=width)
+        for name in shown
+    ]
+    head_rows = max(map(len, heads), default=0)
+    panels = [
+        _panel(film, cards[name].title, head, size=(width, head_rows), font=font, panel_px=panel_px)
+        for name, film, head in zip(shown, films, heads, strict=True)
+    ]
+    return _sheet(panels, notes, panel_px=panel_px)
 
 
 def fit(pixels: NDArray[np.uint8], *, max_side_px: int | None) -> Image.Image:
@@ -108,50 +114,108 @@ def fit(pixels: NDArray[np.uint8], *, max_side_px: int | None) -> Image.Image:
     return film.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def operating_point(card: ModelCard) -> str:
-    """The operating point in words, for example `shown from score 0.20; NMS IoU 0.50`."""
+def operating_point(card: ModelCard, conf: float | None = None) -> str:
+    """The operating point in words, for example `shown from score 0.20; NMS IoU 0.50`.
+
+    Args:
+        card: The model's card.
+        conf: Score that was asked for instead of the card's thresholds.
+    """
     thresholds = card.thresholds
     values = {thresholds.conf, *thresholds.per_class.values()}
     shown = f"{min(values):.2f}" if len(values) == 1 else f"{min(values):.2f} to {max(values):.2f} by class"
+    if conf is not None:
+        shown = f"{conf:.2f} as asked, tuned {shown}"
     agnostic = " across classes" if thresholds.agnostic else ""
     return f"shown from score {shown}; NMS IoU {thresholds.iou:.2f}{agnostic}"
 
 
-def _panel(radiograph: Radiograph, found: Detections, card: ModelCard, *, panel_px: int) -> Image.Image:
-    film = draw_detections(radiograph.pixels, found, card.classes, max_side_px=panel_px)
-    title, line = _font(max(13, round(panel_px * 0.034))), _font(max(11, round(panel_px * 0.025)))
-    head_px = round(panel_px * 0.1)
-    panel = Image.new("RGB", (max(film.width, panel_px // 2), film.height + head_px), PAPER)
+def _point_line(count: int, card: ModelCard, conf: float | None) -> str:
+    marks = "marks nothing" if count == 0 else f"{count} mark{'s' if count > 1 else ''}"
+    return f"{marks} · {operating_point(card, conf)}"
+
+
+def _panel(
+    film: Image.Image, title: str, lines: Sequence[str], *, size: tuple[int, int], font: Font, panel_px: int
+) -> Image.Image:
+    """A film under its title and lines; `size` is the width in pixels and the number of lines there is room for."""
+    width, rows = size
+    title_px, line_px = round(panel_px * 0.05), round(panel_px * 0.036)
+    head_px = title_px + rows * line_px + GAP_PX // 2
+    panel = Image.new("RGB", (width, film.height + head_px), PAPER)
     draw = ImageDraw.Draw(panel)
-    count = "marks nothing" if len(found) == 0 else f"{len(found)} mark{'s' if len(found) > 1 else ''}"
-    draw.text((0, 0), card.title, fill=TEXT, font=title)
-    draw.text((0, round(panel_px * 0.05)), f"{count} · {operating_point(card)}", fill=QUIET, font=line)
-    panel.paste(film, ((panel.width - film.width) // 2, head_px))
+    draw.text((0, 0), title, fill=TEXT, font=_font(max(13, round(panel_px * 0.034))))
+    for number, text in enumerate(lines):
+        draw.text((0, title_px + number * line_px), text, fill=QUIET, font=font)
+    panel.paste(film, ((width - film.width) // 2, head_px))
     return panel
+
+
+def _sheet(panels: Sequence[Image.Image], notes: Sequence[str], *, panel_px: int) -> Image.Image:
+    """Panels of one size, two in a row, and the lines below them."""
+    width, height = panels[0].size if panels else (panel_px, 0)
+    columns = min(2, max(1, len(panels)))
+    rows = -(-len(panels) // columns)
+    foot = _foot(notes, width_px=columns * (width + GAP_PX) - GAP_PX, panel_px=panel_px)
+    films_px = GAP_PX + rows * (height + GAP_PX)
+    sheet = Image.new("RGB", (GAP_PX + columns * (width + GAP_PX), films_px + foot.height), PAPER)
+    for index, panel in enumerate(panels):
+        row, column = divmod(index, columns)
+        sheet.paste(panel, (GAP_PX + column * (width + GAP_PX), GAP_PX + row * (height + GAP_PX)))
+    sheet.paste(foot, (GAP_PX, films_px))
+    return sheet
+
+
+def _foot(notes: Sequence[str], *, width_px: int, panel_px: int) -> Image.Image:
+    """The lines below the films: notes, then that this is no medical device."""
+    font = _font(max(11, round(panel_px * 0.026)))
+    line_px = round(panel_px * 0.042)
+    lines = [(text, AMBER) for note in notes for text in _wrapped(note, font=font, width_px=width_px)]
+    lines += [(text, QUIET) for text in _wrapped(NOT_A_DEVICE, font=font, width_px=width_px)]
+    foot = Image.new("RGB", (width_px, len(lines) * line_px + GAP_PX), PAPER)
+    draw = ImageDraw.Draw(foot)
+    for number, (text, colour) in enumerate(lines):
+        draw.text((0, number * line_px), text, fill=colour, font=font)
+    return foot
+
+
+def _wrapped(text: str, *, font: Font, width_px: float) -> list[str]:
+    """The text in lines that are no wider, broken between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width_px:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _draw_labels(
     draw: ImageDraw.ImageDraw,
     boxes: Sequence[Rect],
     texts: Sequence[str],
-    colours: Sequence[str],
+    marks: Sequence[Mark],
     *,
     bounds: tuple[int, int],
 ) -> None:
+    """Beside each box a chip with letter, class and score; where that covers another chip, the letter alone."""
     size = max(11, round(max(bounds) / 46))
     font = _font(size)
-    pad = max(2, size // 4)
+    pad, height = max(2, size // 4), round(size * 1.5)
     taken: list[Rect] = []
-    for box, text, colour in zip(boxes, texts, colours, strict=True):
-        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-        width, height = right - left + 2 * pad + size // 2, bottom - top + 2 * pad
-        place = _place(box, width, height, taken, bounds)
+    for box, text, mark in zip(boxes, texts, marks, strict=True):
+        width = height + font.getlength(text) + 2 * pad
+        place = _place(box, width, height, taken, bounds) or _place(box, height, height, taken, bounds)
         if place is None:
             continue
         taken.append(place)
+        x, y, right, bottom = place
         draw.rectangle(place, fill=CHIP)
-        draw.rectangle((place[0], place[1], place[0] + size // 3, place[3]), fill=colour)
-        draw.text((place[0] + pad + size // 2 - left, place[1] + pad - top), text, fill=TEXT, font=font)
+        draw.rectangle((x, y, x + height, bottom), fill=mark.colour)
+        draw.text((x + height / 2, y + height / 2), mark.letter, fill=HALO, font=font, anchor="mm")
+        if right - x > height:
+            draw.text((x + height + pad, y + height / 2), text, fill=TEXT, font=font, anchor="lm")
 
 
 def _place(box: Rect, width: float, height: float, taken: Sequence[Rect], bounds: tuple[int, int]) -> Rect | None:
@@ -185,5 +249,5 @@ def _grown(box: Rect, by: int) -> Rect:
     return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size_px: int) -> Font:
     return ImageFont.load_default(size_px)

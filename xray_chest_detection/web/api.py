@@ -9,17 +9,21 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Response
 
-from xray_chest_detection.config.demo import DemoConfig
+from xray_chest_detection.config.demo import MIB, DemoConfig
+from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.images import Radiograph
 from xray_chest_detection.core.model_card import NOT_A_DEVICE, ModelCard
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.palette import marks
-from xray_chest_detection.inference.predict import detect_radiograph, predict_radiograph
+from xray_chest_detection.inference.predict import detect_radiograph, to_record
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.inference.render import four_panel, operating_point
-from xray_chest_detection.web import films, options, uploads
+from xray_chest_detection.web import films, uploads
+from xray_chest_detection.web.coco import to_coco
 from xray_chest_detection.web.gallery import Gallery
 from xray_chest_detection.web.hub import ModelHub
+from xray_chest_detection.web.openapi import document
+from xray_chest_detection.web.options import Options, options_of
 
 
 def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
@@ -37,6 +41,10 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
         body = {"status": "ready" if cards else "no model", "models": list(cards), "errors": hub.errors()}
         return body, HTTPStatus.OK if cards else HTTPStatus.SERVICE_UNAVAILABLE
 
+    @api.get("/openapi.json")
+    def openapi() -> ResponseReturnValue:
+        return document(hub.names, [sample.key for sample in gallery.samples], max_bytes=config.max_upload_mib * MIB)
+
     @api.get("/api/v1/models")
     def models() -> ResponseReturnValue:
         return {
@@ -48,21 +56,20 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
     @api.post("/api/v1/predict")
     def predict() -> ResponseReturnValue:
         started = time.perf_counter()
-        wish = options.options_of(request, hub.names)
-        names, conf = wish.models, wish.conf
+        wish = options_of(request, hub.names)
         film = uploads.film_of(request, gallery, max_pixels=config.max_pixels)
-        registry = _registry_with(hub, names)
-        ready = [name for name in names if name in registry.names]
+        registry = _registry_with(hub, wish.models)
+        found, failed = _detect(registry, film.radiograph, wish)
+        errors = {name: text for name, text in (hub.errors() | failed).items() if name in wish.models}
+        record = to_record(registry, film.radiograph, found)
         if wish.format == "png":
-            return _picture(registry, film.radiograph, ready, conf)
-        body, failed = _predict(registry, film.radiograph, ready, conf)
-        body["errors"] = {name: text for name, text in hub.errors().items() if name in names} | failed
-        body["image"] = _facts(film.radiograph)
+            return _picture(film.radiograph, found, hub.cards(), wish, errors)
+        if wish.format == "coco":
+            return to_coco(record, hub.cards())
+        body = record | {"errors": errors, "image": _facts(film.radiograph)}
         if wish.preview and not films.browser_shows_it(film.content):
             body["preview"] = films.data_url(films.as_png(film.radiograph.pixels))
-        body["notice"] = NOT_A_DEVICE
-        body["elapsed_ms"] = round(1000 * (time.perf_counter() - started))
-        return body
+        return body | {"notice": NOT_A_DEVICE, "elapsed_ms": round(1000 * (time.perf_counter() - started))}
 
     return api
 
@@ -83,28 +90,39 @@ def _registry_with(hub: ModelHub, names: Sequence[str]) -> Registry:
     return registry
 
 
-def _predict(
-    registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: Mapping[str, float]
-) -> tuple[dict[str, object], dict[str, str]]:
-    """Predict with all models at once; when that fails, one by one, so that one bad model costs only itself."""
+def _detect(registry: Registry, film: Radiograph, wish: Options) -> tuple[dict[str, Detections], dict[str, str]]:
+    """Detect with all models at once; when that fails, one by one, so that one bad model costs only itself.
+
+    Raises:
+        ServiceUnavailable: All of them fail.
+    """
+    names = [name for name in wish.models if name in registry.names]
     try:
-        return dict(predict_radiograph(registry, radiograph, models=names, conf=conf)), {}
+        return detect_radiograph(registry, film, models=names, conf=wish.conf), {}
     except ModelError:
         pass
-    body = dict(predict_radiograph(registry, radiograph, models=[], conf=conf))
-    found: dict[str, object] = {}
+    found: dict[str, Detections] = {}
     failed: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = predict_radiograph(registry, radiograph, models=[name], conf=conf)["models"][name]
+            found |= detect_radiograph(registry, film, models=[name], conf=wish.conf)
         except ModelError as error:
             failed[name] = str(error)
-    return body | {"models": found}, failed
+    if not found:
+        reasons = "; ".join(f"{name}: {text}" for name, text in failed.items())
+        raise ServiceUnavailable(f"none of the models asked for could be run ({reasons})")
+    return found, failed
 
 
-def _picture(registry: Registry, radiograph: Radiograph, names: Sequence[str], conf: Mapping[str, float]) -> Response:
-    found = detect_radiograph(registry, radiograph, models=names, conf=conf)
-    sheet = four_panel(radiograph, found, {name: registry.get(name).card for name in names})
+def _picture(
+    film: Radiograph,
+    found: Mapping[str, Detections],
+    cards: Mapping[str, ModelCard],
+    wish: Options,
+    errors: Mapping[str, str],
+) -> Response:
+    notes = [f"{name} is missing: {text}" for name, text in errors.items()]
+    sheet = four_panel(film, found, cards, conf=wish.conf, notes=notes)
     return Response(films.picture_png(sheet), content_type="image/png")
 
 
