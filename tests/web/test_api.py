@@ -212,7 +212,7 @@ def test_a_corrupt_and_a_missing_model_leave_the_others_working(root: Path, png:
     body = send(client, png).get_json()
     assert list(body["models"]) == ["multi", "cardiomegaly"]
     assert list(body["errors"]) == ["binary", "mass_nodule"]
-    assert "Not loaded." in client.get("/").text
+    assert "is not loaded." in client.get("/").text
     assert send(client, png, models="binary").status_code == 503
 
 

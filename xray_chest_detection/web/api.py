@@ -60,13 +60,14 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
         film = uploads.film_of(request, gallery, max_pixels=config.max_pixels)
         registry = _registry_with(hub, wish.models)
         found, failed = _detect(registry, film.radiograph, wish)
-        errors = {name: text for name, text in (hub.errors() | failed).items() if name in wish.models}
+        reasons = hub.errors() | {name: hub.plain(text) for name, text in failed.items()}
+        errors = {name: text for name, text in reasons.items() if name in wish.models}
         record = to_record(registry, film.radiograph, found)
         if wish.format == "png":
             return _picture(film.radiograph, found, hub.cards(), wish, errors)
         if wish.format == "coco":
             return to_coco(record, hub.cards())
-        body = record | {"errors": errors, "image": _facts(film.radiograph)}
+        body = record | {"errors": errors, "image": _facts(film.radiograph), "chest": None}
         if wish.preview and not films.browser_shows_it(film.content):
             body["preview"] = films.data_url(films.as_png(film.radiograph.pixels))
         return body | {"notice": NOT_A_DEVICE, "elapsed_ms": round(1000 * (time.perf_counter() - started))}

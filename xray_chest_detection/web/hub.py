@@ -58,12 +58,12 @@ class ModelHub:
         reasons = {} if registry is None else dict(registry.errors)
         absent = self._failure or f"no {{name}}.onnx with its card in {self._folder.name}/; `xray export` writes both"
         return {
-            name: self._plain(reasons.get(name) or absent.replace("{name}", name))
+            name: self.plain(reasons.get(name) or absent.replace("{name}", name))
             for name in self.names
             if name not in loaded
         }
 
-    def _plain(self, message: str) -> str:
+    def plain(self, message: str) -> str:
         """A message for the page: the folder by its name, not by where it lies on this machine."""
         return message.replace(str(self._folder), self._folder.name)
 

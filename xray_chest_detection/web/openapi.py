@@ -120,6 +120,7 @@ def _options(models: Sequence[str]) -> dict[str, Schema]:
             "type": "array",
             "items": {"type": "string", "enum": list(models)},
             "minItems": 1,
+            "uniqueItems": True,
             "description": "Models to ask, joined by commas; all when left out.",
         },
         "conf": a_score("Score from which a box is returned; when left out, each model's tuned threshold."),

@@ -89,6 +89,8 @@ def _models(texts: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     unknown = next((name for name in wished if name not in known), None)
     if unknown is not None:
         raise BadRequest(f"models: unknown model '{one_line(unknown)}' (known: {', '.join(known)}; leave out for all)")
+    if len(set(wished)) < len(wished):
+        raise BadRequest(f"models: a model is named twice in '{one_line(','.join(wished))}'; name each once")
     return tuple(name for name in known if name in wished)
 
 

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import json, render_template, request
+from flask import Request, json, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -13,18 +13,20 @@ from xray_chest_detection.errors import ImageError
 CONTENT_TYPE = "application/problem+json"
 _CURES = {
     404: "The address may be mistyped; the page and the models have links at the top.",
-    405: "See the About page for the addresses of the API and their methods.",
-    413: "Export the image with fewer pixels or as PNG or JPEG.",
+    405: "The page /api lists the addresses of the API and their methods.",
     500: "Try again; if it happens with every film, restart the demo.",
     503: "Put <model>.onnx and <model>.card.yaml into the checkpoints folder and restart the demo.",
 }
+_FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/openapi.json", "/_ah/")
+_HEADERS = ("Allow", "Retry-After")
 
 
-def problem(status: int, title: str, detail: str) -> Response:
+def problem(status: int, title: str, detail: str, *, retry_after: str | None = None) -> Response:
     """One error: what happened, why, and what to do about it."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    if status in _CURES:
-        body["cure"] = _CURES[status]
+    cure = _cure(status, retry_after)
+    if cure:
+        body["cure"] = cure
     return Response(json.dumps(body, sort_keys=False), status=status, content_type=CONTENT_TYPE)
 
 
@@ -34,18 +36,41 @@ def unreadable(error: ImageError) -> ResponseReturnValue:
 
 
 def refused(error: HTTPException) -> ResponseReturnValue:
-    """Any HTTP error: problem+json below `/api/`, a page elsewhere."""
+    """Any HTTP error: problem+json where programs ask, a page elsewhere."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     if error.response is not None or status < HTTPStatus.BAD_REQUEST:
         return error.get_response()
     phrase, detail = HTTPStatus(status).phrase, error.description or ""
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        limit = (request.max_content_length or 0) // MIB
-        phrase, detail = "This file is too large", f"the request is larger than {limit} MiB, the most this server takes"
-    if request.path.startswith("/api/"):
-        response = problem(status, phrase, detail)
-        response.headers.extend(header for header in error.get_headers() if header[0] in ("Allow", "Retry-After"))
-        return response
-    return render_template(
-        "error.html", status=int(status), title=phrase, detail=detail, cure=_CURES.get(status)
-    ), status
+        phrase, detail = _too_large(request)
+    headers = {name: value for name, value in error.get_headers() if name in _HEADERS}
+    retry_after = headers.get("Retry-After")
+    if request.path.startswith(_FOR_PROGRAMS):
+        response = problem(status, phrase, detail, retry_after=retry_after)
+    else:
+        page = render_template(
+            "error.html", status=int(status), title=phrase, detail=detail, cure=_cure(status, retry_after)
+        )
+        response = Response(page, status=status, content_type="text/html; charset=utf-8")
+    response.headers.update(headers)
+    return response
+
+
+def _cure(status: int, retry_after: str | None) -> str | None:
+    return f"Try again in {retry_after} seconds." if retry_after else _CURES.get(status)
+
+
+def _too_large(refused: Request) -> tuple[str, str]:
+    """Title and detail: too large as a whole, or its form is not one of a film and its options."""
+    limit, length = refused.max_content_length or 0, refused.content_length
+    if length is not None and length <= limit:
+        parts = refused.max_form_parts
+        return (
+            "This form is too large",
+            f"the form has more than {parts} fields or a long text; send a film and options",
+        )
+    return (
+        "This file is too large",
+        f"the request is larger than {limit // MIB} MiB, the most this server takes; "
+        "export the image with fewer pixels or as PNG or JPEG",
+    )
