@@ -12,7 +12,7 @@ from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.evaluate import evaluate, labelled_without_box, measure
 from xray_chest_detection.detect.predict import Candidates
-from xray_chest_detection.detect.results import read_metrics, write_evaluation
+from xray_chest_detection.detect.results import Kept, read_kept, write_evaluation
 from xray_chest_detection.detect.runs import Run, create_run
 from xray_chest_detection.detect.thresholds import show
 from xray_chest_detection.detect.tune_nms import tune_nms
@@ -94,19 +94,19 @@ def test_thresholds_per_class_decide_what_is_shown(make_scene) -> None:
 
 
 def test_kept_evaluation_belongs_to_weights_and_thresholds(random_run: Run) -> None:
-    assert read_metrics(random_run) == ()
+    assert read_kept(random_run) == Kept()
     tune_nms(random_run, device="cpu")
     result = evaluate(random_run, "test", resamples=20, device="cpu")
     paths = write_evaluation(random_run, result, "# page\n")
     assert [path.name for path in paths] == ["evaluation-test.json", "evaluation-test.csv", "evaluation-test.md"]
     assert json.loads(paths[0].read_text())["n_images"] == 6
-    assert read_metrics(random_run) == result.metrics
+    assert read_kept(random_run) == Kept(result.metrics, result.operating_curve)
     thresholds = random_run.folder / "thresholds.yaml"
     thresholds.write_text(thresholds.read_text().replace("chosen_on: val", "chosen_on: test"))
-    assert read_metrics(random_run) == ()
+    assert read_kept(random_run) == Kept()
     paths[0].write_text("{")
     with pytest.raises(ModelError, match=r"evaluation-test.json: damaged"):
-        read_metrics(random_run)
+        read_kept(random_run)
 
 
 def test_evaluation_without_thresholds_names_the_command(random_run: Run) -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from xray_chest_detection.core.radiograph import Radiograph
 from xray_chest_detection.errors import ModelError
-from xray_chest_detection.inference import session as session_module
+from xray_chest_detection.inference import views as views_module
 from xray_chest_detection.inference.predict import predict_radiograph
 from xray_chest_detection.inference.registry import Registry
 
@@ -37,8 +37,8 @@ def test_models_of_one_size_share_the_scaled_image(tmp_path, make_model, monkeyp
     for name, size_px in [("multi", 64), ("binary", 64), ("other", 96)]:
         make_model(tmp_path, name, size_px=size_px)
     sizes = []
-    original = session_module.letterbox
-    monkeypatch.setattr(session_module, "letterbox", lambda *args: sizes.append(args[1]) or original(*args))
+    original = views_module.letterbox
+    monkeypatch.setattr(views_module, "letterbox", lambda *args: sizes.append(args[1]) or original(*args))
     predict_radiograph(Registry.load(tmp_path), RADIOGRAPH, models=["multi", "other", "binary"])
     assert sizes == [64, 96]
 

@@ -31,6 +31,8 @@ class Options:
         formats: The formats `--compare` measures.
         timed_runs: Films behind each time of `--compare`.
         force: Keep the model even when mAP50 changes by more than 0.01.
+        measured_by: Run folder of a twin: the same recipe without the test patients. The card gets its thresholds,
+            score maps and numbers, and says so; for weights that were trained on all films.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -41,6 +43,7 @@ class Options:
     formats: tuple[Form, ...] = ("fp32", "fp16", "int8", "openvino")
     timed_runs: int = 30
     force: bool = False
+    measured_by: Path | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--timed-runs: {options.timed_runs} is too few for a median; give at least 3")
     if not options.formats:
         raise UsageError("--formats: name at least one of fp32, fp16, int8, openvino")
+    if options.compare and options.measured_by is not None:
+        raise UsageError("--measured-by: says what a written card tells; --compare writes none")
     run = open_trained_run(options.run)
     return _compare(run, options) if options.compare else _export(run, options)
 
@@ -63,6 +68,7 @@ def _export(run: Run, options: Options) -> int:
         name=options.name,
         form=options.format,
         force=options.force,
+        measured_by=None if options.measured_by is None else open_trained_run(options.measured_by),
         progress=partial(bar, title="val"),
     )
     parity = written.parity
@@ -72,6 +78,8 @@ def _export(run: Run, options: Options) -> int:
         f"{parity.without_partner} boxes without partner; "
         f"mAP50 {parity.map50_torch:.4f} torch, {parity.map50_exported:.4f} exported"
     )
+    if written.card.measured_on:
+        print(f"thresholds and numbers are those of {options.measured_by}: {written.card.measured_on}")
     if not written.card.metrics:
         print(f"the card has no metrics: run `xray evaluate {options.run}` and export again")
     print(f"wrote {written.path} ({written.size_bytes / 1e6:.1f} MB, {options.format}) and its card")

@@ -36,8 +36,8 @@ class Options:
         pictures: Folder for a PNG of every image with the marks of all models side by side; none when not given.
         conf: Score from which a box is written; replaces the thresholds of the models' cards.
         tiles: Side of overlapping tiles, as a share of the film's longer side, that are looked at beside the whole
-            film, for example 0.5: small findings are larger there. Takes several times as long; the thresholds of the
-            cards were chosen without. Whole films only when not given.
+            film, for example 0.5: small findings are larger there. Takes several times as long; thresholds were chosen
+            for the tiles of each model's card, or for none. Those of the cards when not given.
         checkpoints: Folder with the models and their cards.
         threads: Threads for one image; None uses every core.
         runtime: What runs the models: `onnxruntime`; `openvino`, which finds the same boxes in less time and is an

@@ -130,6 +130,9 @@ class DetectConfig(StrictModel):
         tiles: Overlapping parts of each film that tuning and evaluation look at beside the whole film, scaled to
             `image_size_px` like it; not given: the whole film only. Training on parts is the data set's business
             (`patches`).
+        flip_views: Look at the mirrored film too, when tuning, evaluating and deployed, and fuse both answers.
+        calibrate: Map the scores of each class by a line fitted on the validation split, so that one score means the
+            same for every class; the thresholds are chosen for the mapped scores.
         device: `cpu`, `0`, `0,1`, ...; the first CUDA device or else the CPU when not given.
         precision: `auto` is mixed precision on CUDA and float32 on a CPU; `bf16` is bfloat16 on either.
         workers: Processes that load images; on a CPU at most one, which keeps the cores for the network.
@@ -166,6 +169,8 @@ class DetectConfig(StrictModel):
     freeze: int = Field(0, ge=0)
     checkpoint: Literal["best", "last"] = "best"
     tiles: Tiles | None = None
+    flip_views: bool = False
+    calibrate: bool = False
     device: str | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(4, ge=0)

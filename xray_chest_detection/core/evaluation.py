@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xray_chest_detection.core import matching, measures, metrics
 from xray_chest_detection.core.calibration import Calibration
 from xray_chest_detection.core.intervals import percentile_interval
-from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.core.matching import BoxTable, Matches
 from xray_chest_detection.core.measures import ALL_CLASSES
 from xray_chest_detection.core.model_card import Metric
 from xray_chest_detection.core.numbers import BoolArray, FloatArray, Number, image_rows, rounded, with_interval
@@ -77,6 +77,7 @@ class Scores:
         froc: Name to false alarms per image and sensitivity, `(H,)` each, at IoU 0.4.
         reliability: IoU to class name (`ALL_CLASSES` for the pooled boxes) to the bins of `core.calibration`.
         confusion: `(classes + 1, classes + 1)` of the shown boxes, rows true, last row and column background.
+        pooled: Every box, classes pooled, at IoU 0.4.
     """
 
     split: str
@@ -87,6 +88,7 @@ class Scores:
     froc: dict[str, tuple[FloatArray, FloatArray]]
     reliability: dict[float, dict[str, tuple[ReliabilityBin, ...]]]
     confusion: NDArray[np.int64]
+    pooled: Matches
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -164,6 +166,7 @@ def score_boxes(
         froc=_froc_curves(records, scene),
         reliability={iou: {name: _bins(one) for name, one in several.items()} for iou, several in calibrations.items()},
         confusion=records.confusion,
+        pooled=records.froc,
     )
 
 

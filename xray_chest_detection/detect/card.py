@@ -8,27 +8,27 @@ import pandas as pd
 
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, Manifest, read_manifest
-from xray_chest_detection.core.model_card import SYNTHETIC_DATA, Metric, ModelCard, Thresholds, TrainingData
+from xray_chest_detection.core.model_card import SYNTHETIC_DATA, Metric, ModelCard, TrainingData
+from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.data.yolo import INDEX_FILE, read_classes
 from xray_chest_detection.detect.predict import read_checkpoint
-from xray_chest_detection.detect.results import read_metrics
+from xray_chest_detection.detect.results import read_kept
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
+from xray_chest_detection.detect.thresholds import read_tuned
 
-# What a card repeats of an evaluation; everything else stays in the run folder.
-_ON_CARD = (
-    "ECE",
-    "AUROC",
-    "mean AUROC",
-    "centre hits at 1 ",
-    "mAP50",
-    "mAP40",
-    "mAP50-95",
-    "AP50 ",
-    "sensitivity at 1 ",
-    "sensitivity at 0.5 ",
-)
+TWIN = "a twin trained by the same recipe without the test patients"
 _AT_POINT = " at the operating point"
+# What a card repeats of an evaluation; everything else stays in the run folder.
+_ON_CARD = {
+    *("mAP50", "mAP40", "mAP50-95", "AUROC any finding", f"ECE at IoU {LOW_IOU:g}"),
+    *(
+        f"sensitivity at {rate} false positives per image, IoU {LOW_IOU:g}{label}"
+        for rate in ("0.5", "1", "2")
+        for label in ("", ", class ignored")
+    ),
+    *(f"{name}{_AT_POINT}" for name in ("precision", "recall", "F1", "false positives per image")),
+}
+_ON_CARD_BY_CLASS = "AP50 "
 
 _SOURCES = {
     "nih": (
@@ -46,6 +46,10 @@ _READERS = {
     "nih": "NIH: one reader for each image, whose boxes are taken as they are.",
     "vinbigdata": "VinDr-CXR: three radiologists for each image, independent of each other.",
 }
+_OF_A_TWIN = (
+    "These weights were trained on all films, those of the test patients included, so nobody knows how good they are. "
+    f"Thresholds and numbers are those of {TWIN}."
+)
 _SYNTHETIC = (SYNTHETIC_DATA, "drawn by data_prep.sample of this project", "CC0-1.0")
 
 
@@ -58,9 +62,8 @@ def make_card(
     companions: dict[str, str],
     architecture: str,
     classes: Sequence[str],
-    thresholds: Thresholds,
-    metrics: Sequence[Metric],
     export: dict[str, Any],
+    measured_by: Run | None = None,
 ) -> ModelCard:
     """Fill a card from a run.
 
@@ -72,14 +75,17 @@ def make_card(
         companions: Further files the model needs, name to digest.
         architecture: For example `YOLOv8n`.
         classes: Class names by class id.
-        thresholds: The deployed operating point.
-        metrics: Everything that was measured on the test split; may be empty.
         export: Format, parity and whatever else the export found out.
+        measured_by: A twin, from which everything comes that was measured: thresholds, score maps and numbers. Without
+            one that is the run itself.
 
     Raises:
         DataError: The data set's manifest is missing.
+        ModelError: There are no thresholds for the weights, or the evaluation is damaged.
     """
     config, data = run.config, read_manifest(run.config.data)
+    source = measured_by or run
+    tuned, kept = read_tuned(source), read_kept(source)
     return ModelCard(
         name=name,
         title=config.title or name.replace("_", " ").title(),
@@ -89,12 +95,17 @@ def make_card(
         architecture=architecture,
         image_size_px=config.image_size_px,
         classes=tuple(classes),
-        thresholds=thresholds,
+        thresholds=tuned.thresholds,
+        tiles=tuned.views.tiles,
+        flip=tuned.views.flip,
+        score_maps=tuned.views.score_maps,
         training_data=training_data(run, data),
         recipe=_recipe(run) | ({"export": export} if export else {}),
         versions=_versions(run),
-        metrics=tuple(metric for metric in metrics if _belongs_on_card(metric)),
-        limits=limits(run, data, metrics),
+        metrics=tuple(metric for metric in kept.metrics if _belongs_on_card(metric)),
+        operating_curve=kept.operating_curve,
+        measured_on=TWIN if measured_by else "",
+        limits=(*[_OF_A_TWIN] * bool(measured_by), *limits(run, data, kept.metrics)),
         created=_created(run),
     )
 
@@ -128,8 +139,6 @@ def card_of_checkpoint(run: Run) -> ModelCard:
         companions={},
         architecture=architecture_of(read_checkpoint(run.weights)),
         classes=read_classes(run.config.data),
-        thresholds=read_thresholds(run),
-        metrics=read_metrics(run),
         export={},
     )
 
@@ -246,4 +255,4 @@ def _created(run: Run) -> str:
 
 
 def _belongs_on_card(metric: Metric) -> bool:
-    return metric.name.startswith(_ON_CARD) or metric.name.endswith(_AT_POINT)
+    return metric.name in _ON_CARD or metric.name.startswith(_ON_CARD_BY_CLASS)

@@ -22,9 +22,9 @@ from xray_chest_detection.core.intervals import EVALUATION_RESAMPLES, patient_we
 from xray_chest_detection.core.numbers import FloatArray, Number, rounded, with_interval
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.evaluate import labelled_without_box, score_candidates
-from xray_chest_detection.detect.predict import Progress, predict_split, require_boxes
+from xray_chest_detection.detect.predict import Progress, require_boxes
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds, show
+from xray_chest_detection.detect.thresholds import predict_deployed, read_thresholds, show
 from xray_chest_detection.errors import DataError
 
 _BOX_TOLERANCE = 1e-4  # shares of the image: what writing labels with six digits and another image size may change
@@ -199,7 +199,7 @@ def _scores(
     progress: Progress | None,
 ) -> Scores:
     thresholds = read_thresholds(run)
-    candidates = predict_split(run, split, device=device, progress=progress)
+    candidates = predict_deployed(run, split, device=device, progress=progress)
     shown = show(candidates, thresholds, split.classes)
     labelled = labelled_without_box(run.config.data, split)
     return score_candidates(split, candidates, shown, thresholds, weights=weights, ious=ious, labelled=labelled)

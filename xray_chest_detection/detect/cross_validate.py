@@ -16,9 +16,9 @@ from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect.evaluate import labelled_without_box
 from xray_chest_detection.detect.fold_plan import FOLDS, SPLITS, STEP, Plan
 from xray_chest_detection.detect.out_of_fold import PREDICTIONS_FILE, FoldPart, OutOfFold, join_folds, write_out_of_fold
-from xray_chest_detection.detect.predict import Progress, predict_split
+from xray_chest_detection.detect.predict import Progress
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
+from xray_chest_detection.detect.thresholds import predict_deployed, read_thresholds
 from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.train import resume, train
 from xray_chest_detection.detect.tune_nms import tune_nms
@@ -108,5 +108,5 @@ def _build(plan: Plan, fold: int, *, progress: Progress | None) -> None:
 
 def _predict(plan: Plan, fold: int, *, progress: Progress | None) -> FoldPart:
     run, split = plan.open(fold), read_labelled_split(plan.data(fold), "test")
-    candidates = predict_split(run, split, device=plan.config.device, progress=progress)
+    candidates = predict_deployed(run, split, device=plan.config.device, progress=progress)
     return FoldPart(split, candidates, read_thresholds(run), labelled_without_box(plan.data(fold), split))

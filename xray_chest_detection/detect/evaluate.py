@@ -17,13 +17,14 @@ from xray_chest_detection.core.intervals import EVALUATION_RESAMPLES, RESAMPLES,
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.core.numbers import BoolArray, FloatArray
+from xray_chest_detection.core.operating_curve import operating_curve
 from xray_chest_detection.data.side_files import read_unknown
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.ceiling import Ceiling, ceiling_of_data, read_ceiling
-from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
+from xray_chest_detection.detect.predict import Candidates, Progress, require_boxes
 from xray_chest_detection.detect.results import Evaluation, Evidence
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds, show
+from xray_chest_detection.detect.thresholds import Views, predict_deployed, read_thresholds, show, views_of
 from xray_chest_detection.inference.decode import FLOOR
 
 
@@ -62,7 +63,7 @@ def evaluate(
         if ceiling is None
         else read_ceiling(ceiling, split.classes)
     )
-    candidates = predict_split(run, split, device=device, progress=progress)
+    candidates = predict_deployed(run, split, device=device, progress=progress)
     return measure(
         run.folder.name,
         split,
@@ -73,6 +74,7 @@ def evaluate(
         ious=ious,
         labelled=labelled_without_box(run.config.data, split),
         ceiling=humans,
+        views=views_of(run),
     )
 
 
@@ -88,15 +90,21 @@ def measure(
     ious: Mapping[str, tuple[float, ...]] | None = None,
     labelled: BoolArray | None = None,
     ceiling: Ceiling | None = None,
+    views: Views | None = None,
 ) -> Evaluation:
-    """All numbers from candidates and true boxes; pure arithmetic. `labelled` as in `core.evaluation.score_boxes`."""
+    """All numbers from candidates and true boxes; pure arithmetic. `labelled` as in `core.evaluation.score_boxes`.
+
+    `views` says what the candidates were made with.
+    """
+    weights = patient_weights(split.patient, resamples=resamples, seed=seed) if resamples else None
+    n_patients = len(set(split.patient))
     shown = show(candidates, thresholds, split.classes)
     scores = score_candidates(
         split,
         candidates,
         shown,
         thresholds,
-        weights=patient_weights(split.patient, resamples=resamples, seed=seed) if resamples else None,
+        weights=weights,
         ious=ious,
         labelled=labelled,
         reader_rates=ceiling.rates(split.classes) if ceiling else None,
@@ -105,13 +113,15 @@ def measure(
         run=name,
         split=split.name,
         n_images=len(split.image_id),
-        n_patients=len(set(split.patient)),
+        n_patients=n_patients,
         n_boxes=len(split.truth),
         thresholds=thresholds,
         weights_sha256=weights_sha256,
         metrics=scores.metrics,
         per_class=scores.per_class,
         resamples=resamples,
+        views=views or Views(),
+        operating_curve=operating_curve(scores.pooled, split=split.name, n_patients=n_patients, weights=weights),
         ceiling=ceiling,
         evidence=Evidence(split, shown, scores),
     )

@@ -15,9 +15,8 @@ from xray_chest_detection.detect.card import make_card
 from xray_chest_detection.detect.export_files import OPSET, Format, float_onnx, write_format
 from xray_chest_detection.detect.parity import MAX_MAP50_CHANGE, Parity, Progress, compare
 from xray_chest_detection.detect.predict import require_boxes
-from xray_chest_detection.detect.results import read_metrics
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
+from xray_chest_detection.detect.twins import require_twin
 from xray_chest_detection.errors import DataError, ModelError
 from xray_chest_detection.inference.network import IR_SUFFIX, IR_WEIGHTS_SUFFIX
 from xray_chest_detection.inference.session import DetectorSession
@@ -40,6 +39,7 @@ def export(
     name: str | None = None,
     form: Format = "fp16",
     force: bool = False,
+    measured_by: Run | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a model file and `<name>.card.yaml`.
@@ -50,18 +50,23 @@ def export(
         name: Key of the model; the run's name when not given.
         form: The file format, as in `export_files.write_format`.
         force: Write the model even when mAP50 on val changes by more than 0.01.
+        measured_by: A run of the same recipe on other data, whose thresholds, score maps and numbers the card gets:
+            for weights that were trained on all films, so that none are left to measure them on.
         progress: Wraps the images of the comparison.
 
     Raises:
         DataError: The validation split is missing or has no boxes, or the files cannot be written.
-        ModelError: The weights cannot be exported, there are no thresholds, or the exported model differs too much.
+        ModelError: The weights cannot be exported, there are no thresholds, the exported model differs too much, or
+            the other run is no twin of this one.
     """
+    if measured_by is not None:
+        require_twin(run, measured_by)
     name = name or run.config.name
     split = read_export_split(run)
     with scratch_folder() as temporary:
         model, architecture = float_onnx(run, split, temporary)
         file = write_format(model, form, temporary / name, split=split, size_px=run.config.image_size_px)
-        card_path = write_described(run, split, file, form=form, architecture=architecture)
+        card_path = write_described(run, split, file, form=form, architecture=architecture, measured_by=measured_by)
         session = DetectorSession(card_path)
         parity = compare(run, split, session, progress=progress)
         if parity.differs and not force:
@@ -85,7 +90,9 @@ def read_export_split(run: Run) -> LabelledSplit:
     return split
 
 
-def write_described(run: Run, split: LabelledSplit, file: Path, *, form: Format, architecture: str) -> Path:
+def write_described(
+    run: Run, split: LabelledSplit, file: Path, *, form: Format, architecture: str, measured_by: Run | None = None
+) -> Path:
     """Write the card of a model file beside it and return the card's path.
 
     Raises:
@@ -100,9 +107,8 @@ def write_described(run: Run, split: LabelledSplit, file: Path, *, form: Format,
         companions={weights.name: sha256_of(weights)} if file.suffix == IR_SUFFIX else {},
         architecture=architecture,
         classes=split.classes,
-        thresholds=read_thresholds(run),
-        metrics=read_metrics(run),
         export={"format": form, "opset": OPSET},
+        measured_by=measured_by,
     )
     path = file.with_name(f"{file.stem}{CARD_SUFFIX}")
     write_card(path, card)

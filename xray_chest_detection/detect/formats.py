@@ -9,16 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.images import read_image
-from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.machine import cpu_name, usable_cores
 from xray_chest_detection.core.manifest import versions_of
-from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.export import read_export_split, scratch_folder, size_of, write_described
@@ -26,10 +23,11 @@ from xray_chest_detection.detect.export_files import Format, float_onnx, write_f
 from xray_chest_detection.detect.parity import Parity, Progress, compare
 from xray_chest_detection.detect.predict import head_of, load_model
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
-from xray_chest_detection.inference.decode import decode_head
+from xray_chest_detection.detect.thresholds import TunedThresholds, read_tuned
+from xray_chest_detection.inference.decode import FLOOR
 from xray_chest_detection.inference.network import RUNTIMES, Runtime
 from xray_chest_detection.inference.session import DetectorSession
+from xray_chest_detection.inference.views import Prepared, combine, decode_view, mirrored, prepare
 
 FORMATS_FILE = "formats.json"
 THREADS = (1, 2)
@@ -37,8 +35,7 @@ ROUNDS = 3  # every candidate is timed in several turns, so that a busy minute o
 FILMS_A_ROUND = 5
 WARM_UP = 2
 
-Film = tuple[NDArray[np.uint8], Letterbox]
-Detect = Callable[[Film], object]
+Detect = Callable[[Prepared], object]
 Candidate = tuple[str, str]  # format and runtime
 Opener = Callable[[int], AbstractContextManager[Detect]]
 
@@ -52,7 +49,7 @@ class Measured:
         runtime: What runs it.
         size_bytes: Size of its files.
         latency_ms: Number of threads to the median time of one film, letterboxed before: network, decoding and
-            suppression.
+            suppression, with all views of the deployed model.
         parity: How far it is from the torch model; None for that model.
     """
 
@@ -114,9 +111,9 @@ def compare_formats(
         ModelError: The weights cannot be exported, or there are no thresholds.
     """
     split, size_px = read_export_split(run), run.config.image_size_px
-    films = [letterbox(read_image(path).pixels, size_px) for path in split.files[:8]]
+    films = [prepare(read_image(path).pixels, size_px, tiles=run.config.tiles) for path in split.files[:8]]
     openers: dict[Candidate, Opener] = {
-        ("torch", "torch"): lambda threads: _torch_detector(run, split, read_thresholds(run), threads)
+        ("torch", "torch"): lambda threads: _torch_detector(run, split, read_tuned(run), threads)
     }
     sizes = {"torch": run.weights.stat().st_size}
     parities: dict[Candidate, Parity] = {}
@@ -171,7 +168,7 @@ def _reads(runtime: Runtime, form: str) -> bool:
 @contextmanager
 def _session(card: Path, runtime: Runtime, threads: int) -> Iterator[Detect]:
     session = DetectorSession(card, runtime=runtime, threads=threads)
-    yield lambda film: session.detect_prepared(*film)
+    yield session.detect_prepared
 
 
 def _opener(card: Path, runtime: Runtime) -> Opener:
@@ -179,23 +176,31 @@ def _opener(card: Path, runtime: Runtime) -> Opener:
 
 
 @contextmanager
-def _torch_detector(run: Run, split: LabelledSplit, thresholds: Thresholds, threads: int) -> Iterator[Detect]:
+def _torch_detector(run: Run, split: LabelledSplit, tuned: TunedThresholds, threads: int) -> Iterator[Detect]:
     model = load_model(run.weights, classes=split.classes, device="cpu")
+    views, point = tuned.views, tuned.thresholds
+    floor = FLOOR if views.flip or views.score_maps else point.conf
+
+    def look(film: Prepared, *, mirror: bool) -> Detections:
+        squares = mirrored(film.squares) if mirror else film.squares
+        heads = [head_of(model, [square])[0] for square in squares]
+        return decode_view(heads, film, mirror=mirror, floor=floor)
+
+    def detect(film: Prepared) -> Detections:
+        seen = [look(film, mirror=mirror) for mirror in (False, True)[: 1 + views.flip]]
+        found = combine(seen, score_maps=views.score_maps, classes=split.classes)
+        return nms(found, conf=point.conf, iou=point.iou, agnostic=point.agnostic)
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        yield lambda film: nms(
-            decode_head(head_of(model, [film[0]])[0], film[1], floor=thresholds.conf),
-            conf=0.0,
-            iou=thresholds.iou,
-            agnostic=thresholds.agnostic,
-        )
+        yield detect
     finally:
         torch.set_num_threads(before)
 
 
 def _times(
-    openers: dict[Candidate, Opener], films: Sequence[Film], *, timed_runs: int
+    openers: dict[Candidate, Opener], films: Sequence[Prepared], *, timed_runs: int
 ) -> dict[Candidate, dict[int, float]]:
     """Median milliseconds of each candidate for each number of threads."""
     seconds: dict[Candidate, dict[int, list[float]]] = {row: {threads: [] for threads in THREADS} for row in openers}
@@ -212,7 +217,7 @@ def _times(
     }
 
 
-def _timed(detect: Detect, films: Sequence[Film], numbers: Iterable[int]) -> list[float]:
+def _timed(detect: Detect, films: Sequence[Prepared], numbers: Iterable[int]) -> list[float]:
     for _ in range(WARM_UP):
         detect(films[0])
     found = []

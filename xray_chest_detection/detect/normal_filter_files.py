@@ -13,9 +13,9 @@ from xray_chest_detection.core.numbers import FloatArray
 from xray_chest_detection.data.yolo_read import read_labelled_split
 from xray_chest_detection.detect.normal_filter import Effect, FilterChoice, Marked
 from xray_chest_detection.detect.out_of_fold import OutOfFold
-from xray_chest_detection.detect.predict import Progress, predict_split, require_boxes
+from xray_chest_detection.detect.predict import Progress, require_boxes
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
+from xray_chest_detection.detect.thresholds import predict_deployed, read_thresholds
 from xray_chest_detection.errors import DataError
 from xray_chest_detection.inference.decode import FLOOR
 
@@ -40,7 +40,7 @@ def marks_of_run(
     split = read_labelled_split(run.config.data, split_name)
     require_boxes(split, purpose="a finding-free filter")
     given = None if scores is None else read_scores(scores, split.image_id)
-    candidates = predict_split(run, split, device=device, progress=progress)
+    candidates = predict_deployed(run, split, device=device, progress=progress)
     return Marked(split, candidates.suppressed(conf=FLOOR, iou=point.iou, agnostic=point.agnostic), given)
 
 

@@ -12,7 +12,7 @@ from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.nms import nms
 from xray_chest_detection.data.yolo_read import LabelledSplit
-from xray_chest_detection.detect.predict import Candidates, predict_split
+from xray_chest_detection.detect.predict import Candidates, predict_view
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.inference.decode import FLOOR
 from xray_chest_detection.inference.session import DetectorSession
@@ -57,10 +57,13 @@ class Parity:
 
 
 def compare(run: Run, split: LabelledSplit, session: DetectorSession, *, progress: Progress | None = None) -> Parity:
-    """Compare an exported model with the torch model, image by image."""
-    expected = predict_split(run, split, progress=progress)
+    """Compare an exported network with the torch model, image by image.
+
+    Networks are compared: the image as it is, before a mirrored view is fused or a score is mapped.
+    """
+    expected = predict_view(run, split, progress=progress)
     paths = progress(split.files, len(split.files)) if progress else split.files
-    per_image = tuple(session.raw(read_image(path).pixels, tiles=run.config.tiles) for path in paths)
+    per_image = tuple(session.views(session.prepare(read_image(path).pixels))[0] for path in paths)
     got = Candidates(split.image_id, per_image)
     modes: dict[str, Any] = {"iou": session.card.thresholds.iou, "agnostic": session.card.thresholds.agnostic}
     count, lacking, largest_box, largest_score = 0, 0, 0.0, 0.0

@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.files import atomic_path, sha256_of
+from xray_chest_detection.core.fusion import fuse_views
 from xray_chest_detection.core.images import read_image
-from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.core.nms import nms
-from xray_chest_detection.core.tiling import Tiles, merge_views
+from xray_chest_detection.core.score_maps import ScoreMap, map_scores
+from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.runs import Run, require_same_split
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
-from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
+from xray_chest_detection.inference.decode import FLOOR, to_unit
+from xray_chest_detection.inference.views import Prepared, decode_view, mirrored, prepare
 
 FOLDER = "predictions"
 BATCH = 8
@@ -55,15 +57,43 @@ class Candidates:
         """The same as one table."""
         return BoxTable.from_detections(self.suppressed(conf=conf, iou=iou, agnostic=agnostic))
 
+    def fused(self, other: "Candidates") -> "Candidates":
+        """These fused with those of the mirrored images, as `core.fusion` does it."""
+        pairs = zip(self.per_image, other.per_image, strict=True)
+        return Candidates(self.image_id, tuple(fuse_views(one, mirror) for one, mirror in pairs))
+
+    def mapped(self, maps: Mapping[str, ScoreMap], classes: Sequence[str]) -> "Candidates":
+        """The same with mapped scores, as `core.score_maps` does it."""
+        return Candidates(self.image_id, tuple(map_scores(found, maps, classes) for found in self.per_image))
+
 
 def predict_split(
     run: Run, split: LabelledSplit, *, device: str | None = None, progress: Progress | None = None
+) -> Candidates:
+    """Candidates of a run's weights on a split with the views of its configuration, fused; scores are not mapped.
+
+    Arguments and errors as those of `predict_view`.
+    """
+    straight = predict_view(run, split, device=device, progress=progress)
+    if not run.config.flip_views:
+        return straight
+    return straight.fused(predict_view(run, split, mirror=True, device=device, progress=progress))
+
+
+def predict_view(
+    run: Run,
+    split: LabelledSplit,
+    *,
+    mirror: bool = False,
+    device: str | None = None,
+    progress: Progress | None = None,
 ) -> Candidates:
     """Candidates of a run's weights on a split, from the run's cache when weights, data, size and tiles are the same.
 
     Args:
         run: A run with weights; with `tiles` in its configuration these are looked at beside the whole image.
         split: The images.
+        mirror: Show the network the mirrored images; boxes are in pixels of the images as they are.
         device: Torch device; CUDA when there is one, else the CPU, when not given.
         progress: Wraps the images when they have to be predicted.
 
@@ -74,28 +104,24 @@ def predict_split(
         ImageError: An image cannot be read.
     """
     require_same_split(run)
-    path = cache_path(run, split)
+    path = cache_path(run, split, mirror=mirror)
     cached = _read(path)
     if cached is not None and cached.image_id == split.image_id:
         return cached
     model = load_model(run.weights, classes=split.classes, device=device)
     paths = progress(split.files, len(split.files)) if progress else split.files
-    size_px, tiles = run.config.image_size_px, run.config.tiles
-    if tiles is None:
-        found = tuple(_predict(model, paths, size_px=size_px))
-    else:
-        found = tuple(_predict_tiled(model, path, size_px=size_px, tiles=tiles) for path in paths)
-    candidates = Candidates(split.image_id, found)
+    found = _predict(model, paths, size_px=run.config.image_size_px, tiles=run.config.tiles, mirror=mirror)
+    candidates = Candidates(split.image_id, tuple(found))
     _write(path, candidates)
     return candidates
 
 
-def cache_path(run: Run, split: LabelledSplit) -> Path:
-    """Where the candidates are kept; the name changes with the weights, the data set, the input size and the tiles."""
+def cache_path(run: Run, split: LabelledSplit, *, mirror: bool = False) -> Path:
+    """Where the candidates of a view are kept; the name changes with weights, data set, input size, tiles and view."""
     manifest = run.config.data / FILE_NAME
     data = sha256_of(manifest) if manifest.is_file() else "none"
     tiles = () if run.config.tiles is None else (run.config.tiles.model_dump_json(),)
-    parts = (sha256_of(run.weights), data, str(run.config.image_size_px), str(FLOOR), *tiles)
+    parts = (sha256_of(run.weights), data, str(run.config.image_size_px), str(FLOOR), *tiles, *(("mirrored",) * mirror))
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
     return run.folder / FOLDER / f"{split.name}-{key}.npz"
 
@@ -196,30 +222,28 @@ def _to_device(model: torch.nn.Module, device: str) -> torch.nn.Module:
         raise ConfigError(f"device: '{device}' cannot be used ({_one_line(error)}); try --device cpu") from None
 
 
-def _predict(model: torch.nn.Module, paths: Iterable[Path], *, size_px: int) -> Iterator[Detections]:
-    waiting: list[tuple[NDArray[np.uint8], Letterbox]] = []
+def _predict(
+    model: torch.nn.Module, paths: Iterable[Path], *, size_px: int, tiles: Tiles | None, mirror: bool
+) -> Iterator[Detections]:
+    waiting: list[Prepared] = []
     for path in paths:
-        waiting.append(letterbox(read_image(path).pixels, size_px))
-        if len(waiting) == BATCH:
-            yield from _decode_batch(model, waiting)
+        waiting.append(prepare(read_image(path).pixels, size_px, tiles=tiles))
+        if sum(len(film.squares) for film in waiting) >= BATCH:
+            yield from _look(model, waiting, mirror=mirror)
             waiting = []
     if waiting:
-        yield from _decode_batch(model, waiting)
+        yield from _look(model, waiting, mirror=mirror)
 
 
-def _predict_tiled(model: torch.nn.Module, path: Path, *, size_px: int, tiles: Tiles) -> Detections:
-    pixels = read_image(path).pixels
-    windows = tiles.windows(pixels.shape[1], pixels.shape[0])
-    views = [letterbox(part, size_px) for part in (pixels, *(window.of(pixels) for window in windows))]
-    batches = (views[start : start + BATCH] for start in range(0, len(views), BATCH))
-    whole, *parts = (found for batch in batches for found in _decode_batch(model, batch))
-    return merge_views(whole, zip(windows, parts, strict=True), tiles)
-
-
-def _decode_batch(model: torch.nn.Module, batch: list[tuple[NDArray[np.uint8], Letterbox]]) -> Iterator[Detections]:
-    heads = head_of(model, [square for square, _ in batch])
-    for head, (_, frame) in zip(heads, batch, strict=True):
-        yield decode_head(head, frame)
+def _look(model: torch.nn.Module, films: Sequence[Prepared], *, mirror: bool) -> Iterator[Detections]:
+    squares = [square for film in films for square in film.squares]
+    shown = mirrored(squares) if mirror else squares
+    batches = (shown[start : start + BATCH] for start in range(0, len(shown), BATCH))
+    heads = [head for batch in batches for head in head_of(model, batch)]
+    for film in films:
+        count = len(film.squares)
+        yield decode_view(heads[:count], film, mirror=mirror)
+        heads = heads[count:]
 
 
 def _write(path: Path, candidates: Candidates) -> None:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.evaluation import ClassRow, Scores
 from xray_chest_detection.core.files import sha256_of, write_text
-from xray_chest_detection.core.model_card import Metric, Thresholds
+from xray_chest_detection.core.model_card import Metric, OperatingCurve, Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.ceiling import Ceiling
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import read_thresholds
+from xray_chest_detection.detect.thresholds import Views, read_tuned
 from xray_chest_detection.errors import ModelError
 
 
@@ -50,6 +50,8 @@ class Evaluation:
         metrics: Every number with its interval.
         per_class: One row per class.
         resamples: Number of resamples behind the intervals; 0 without intervals.
+        views: How the deployed model looks at a film.
+        operating_curve: What it does at every score threshold.
         ceiling: How human readers do; None where nothing is known of them.
         evidence: What figures are drawn from.
     """
@@ -64,6 +66,8 @@ class Evaluation:
     metrics: tuple[Metric, ...]
     per_class: tuple[ClassRow, ...]
     resamples: int
+    views: Views
+    operating_curve: OperatingCurve
     ceiling: Ceiling | None
     evidence: Evidence
 
@@ -87,6 +91,7 @@ class Evaluation:
             "thresholds": self.thresholds.model_dump(mode="json"),
             "weights_sha256": self.weights_sha256,
             "resamples": self.resamples,
+            "views": self.views.model_dump(mode="json"),
             "metrics": [metric.model_dump(mode="json") for metric in self.metrics],
             "per_class": [vars(row) for row in self.per_class],
             "froc": {
@@ -97,6 +102,7 @@ class Evaluation:
                 f"IoU {iou:g}": {name: [vars(one) for one in bins] for name, bins in several.items()}
                 for iou, several in self.evidence.scores.reliability.items()
             },
+            "operating_curve": self.operating_curve.model_dump(mode="json"),
             "confusion": self.evidence.scores.confusion.tolist(),
             "human_ceiling": None if self.ceiling is None else self.ceiling.to_dict(),
         }
@@ -116,23 +122,36 @@ def write_evaluation(run: Run, evaluation: Evaluation, markdown: str) -> list[Pa
     return paths
 
 
-def read_metrics(run: Run, split: str = "test") -> tuple[Metric, ...]:
-    """The numbers of a kept evaluation of the run's present weights and thresholds; none when there is no such one.
+class Kept(NamedTuple):
+    """What a card takes from a kept evaluation; nothing where there is none."""
+
+    metrics: tuple[Metric, ...] = ()
+    operating_curve: OperatingCurve | None = None
+
+
+def read_kept(run: Run, split: str = "test") -> Kept:
+    """The kept evaluation of the run's present weights, views and thresholds; nothing when there is no such one.
 
     Raises:
-        ModelError: The file is damaged.
+        ModelError: The file is damaged, or no thresholds were chosen yet.
     """
     path = evaluation_path(run, split)
     if not path.is_file():
-        return ()
+        return Kept()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         thresholds = Thresholds.model_validate(content["thresholds"])
-        found = tuple(Metric.model_validate(row) for row in content["metrics"])
-        same = content["weights_sha256"] == sha256_of(run.weights) and thresholds == read_thresholds(run)
+        views = Views.model_validate(content.get("views", {}))  # evaluations from before there were any have none
+        curve = content.get("operating_curve")
+        found = Kept(
+            tuple(Metric.model_validate(row) for row in content["metrics"]),
+            None if curve is None else OperatingCurve.model_validate(curve),
+        )
+        measured = content["weights_sha256"], thresholds, views
     except (ValueError, KeyError, TypeError):
         raise ModelError(f"{path}: damaged; run `xray evaluate {run.folder} --split {split}` again") from None
-    return found if same else ()
+    tuned = read_tuned(run)
+    return found if measured == (sha256_of(run.weights), tuned.thresholds, tuned.views) else Kept()
 
 
 def _csv(rows: Sequence[Metric]) -> str:

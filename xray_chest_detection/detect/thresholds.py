@@ -1,4 +1,4 @@
-"""The operating point of a run: the file it is kept in, and what a model shows at it."""
+"""What the deployed model makes of a run's network: views, score maps and the operating point, and their file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,14 @@ import yaml
 from pydantic import Field, ValidationError
 
 from xray_chest_detection.config.base import StrictModel
+from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.model_card import Thresholds
-from xray_chest_detection.detect.predict import Candidates
+from xray_chest_detection.core.score_maps import ScoreMap
+from xray_chest_detection.core.tiling import Tiles
+from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.predict import Candidates, Progress, predict_split
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.errors import ModelError
 
@@ -51,6 +55,32 @@ class OutOfFold(StrictModel):
     false_alarms_per_image: float
 
 
+class Views(StrictModel):
+    """How the deployed model looks at a film, and what it makes of the scores.
+
+    Attributes:
+        tiles: Parts of the film that are looked at beside the whole; None for the whole film only.
+        flip: Whether the mirrored film is looked at, too.
+        score_maps: Slope and offset on the logit by class; none keep the scores.
+    """
+
+    tiles: Tiles | None = None
+    flip: bool = False
+    score_maps: dict[str, ScoreMap] = Field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The same for people; empty for the whole film as it is with the scores of the network.
+
+        >>> Views(flip=True, score_maps={"a": (1.0, 0.0)}).words
+        'the film as it is and mirrored, fused; scores mapped by class'
+        """
+        looked_at = "the film" if self.tiles is None else f"the film and tiles of {self.tiles.side:g} of its side"
+        looked_at += " as it is and mirrored, fused" * self.flip
+        told = [looked_at] * (self.flip or self.tiles is not None)
+        return "; ".join(told + ["scores mapped by class"] * bool(self.score_maps))
+
+
 class TunedThresholds(StrictModel):
     """What tuning leaves behind in the run folder.
 
@@ -63,6 +93,7 @@ class TunedThresholds(StrictModel):
         false_alarms_per_image: Wrong boxes per image at the overlap of the objective.
         out_of_fold: The honest number; None when fewer than two patients have boxes.
         remarks: What the user should know about the choice, one sentence each.
+        views: What the thresholds were chosen for.
     """
 
     thresholds: Thresholds
@@ -73,6 +104,7 @@ class TunedThresholds(StrictModel):
     false_alarms_per_image: float | None = None
     out_of_fold: OutOfFold | None = None
     remarks: tuple[str, ...] = ()
+    views: Views = Views()
 
 
 def thresholds_path(run: Run) -> Path:
@@ -87,10 +119,15 @@ def write_tuned(run: Run, tuned: TunedThresholds) -> Path:
 
 
 def read_thresholds(run: Run) -> Thresholds:
-    """The thresholds chosen for a run's present weights.
+    """The thresholds of `read_tuned`."""
+    return read_tuned(run).thresholds
+
+
+def read_tuned(run: Run) -> TunedThresholds:
+    """What was chosen for a run's present weights and views.
 
     Raises:
-        ModelError: None were chosen, or they were chosen for other weights.
+        ModelError: Nothing was chosen yet, or it was chosen for other weights or other views.
     """
     path, cure = thresholds_path(run), f"run `xray tune-nms {run.folder}` first"
     try:
@@ -101,7 +138,30 @@ def read_thresholds(run: Run) -> Thresholds:
         raise ModelError(f"{path}: damaged; {cure}") from None
     if tuned.weights_sha256 != sha256_of(run.weights):
         raise ModelError(f"{path}: chosen for other weights than {run.weights}; {cure}")
-    return tuned.thresholds
+    if not _same_views(tuned.views, run.config):
+        raise ModelError(f"{path}: chosen for other tiles, flip_views or calibrate than {run.folder} has now; {cure}")
+    return tuned
+
+
+def views_of(run: Run) -> Views:
+    """How the deployed model of a run looks at a film.
+
+    Raises:
+        ModelError: The run has score maps by its configuration, but none were fitted yet.
+    """
+    maps = read_tuned(run).views.score_maps if run.config.calibrate else {}
+    return Views(tiles=run.config.tiles, flip=run.config.flip_views, score_maps=maps)
+
+
+def predict_deployed(
+    run: Run, split: LabelledSplit, *, device: str | None = None, progress: Progress | None = None
+) -> Candidates:
+    """Candidates of the deployed model: views fused and scores mapped, before suppression.
+
+    Arguments and errors as those of `predict_view` and `views_of`.
+    """
+    maps = views_of(run).score_maps
+    return predict_split(run, split, device=device, progress=progress).mapped(maps, split.classes)
 
 
 def show(candidates: Candidates, thresholds: Thresholds, classes: Sequence[str]) -> tuple[Detections, ...]:
@@ -109,3 +169,8 @@ def show(candidates: Candidates, thresholds: Thresholds, classes: Sequence[str])
     per_class = np.array([thresholds.per_class.get(name, thresholds.conf) for name in classes], np.float32)
     kept = tuple(found.select(found.score >= per_class[found.class_id]) for found in candidates.per_image)
     return Candidates(candidates.image_id, kept).suppressed(conf=0.0, iou=thresholds.iou, agnostic=thresholds.agnostic)
+
+
+def _same_views(views: Views, config: DetectConfig) -> bool:
+    wanted = config.tiles, config.flip_views, config.calibrate
+    return (views.tiles, views.flip, bool(views.score_maps)) == wanted

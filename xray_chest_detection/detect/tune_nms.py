@@ -17,9 +17,10 @@ from xray_chest_detection.core.files import sha256_of, write_text
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.core.scene import known_boxes
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
+from xray_chest_detection.detect.calibrate import fit_on
 from xray_chest_detection.detect.predict import Candidates, Progress, predict_split, require_boxes
 from xray_chest_detection.detect.runs import Run
-from xray_chest_detection.detect.thresholds import FoldChoice, OutOfFold, TunedThresholds, write_tuned
+from xray_chest_detection.detect.thresholds import FoldChoice, OutOfFold, TunedThresholds, Views, write_tuned
 from xray_chest_detection.detect.tuning.choice import choose_thresholds
 from xray_chest_detection.detect.tuning.grid import (
     GRIDS,
@@ -35,6 +36,9 @@ from xray_chest_detection.detect.tuning.nested import Outside, measure_shown, ou
 from xray_chest_detection.detect.tuning.objectives import RECALL_MAP, Measures, Objective
 
 GRID_FILE = "nms_grid.csv"
+_FITTED_HERE = (
+    "the score maps were fitted on all of these patients, so that the number for patients left out flatters a little"
+)
 
 
 def tune_nms(
@@ -47,6 +51,9 @@ def tune_nms(
     progress: Progress | None = None,
 ) -> tuple[TunedThresholds, tuple[GridPoint, ...]]:
     """Choose the thresholds of a run on val and write `thresholds.yaml` and `nms_grid.csv` into its folder.
+
+    They are chosen for what the deployed model says: with the views of the configuration fused, and with scores mapped
+    if it says `calibrate`, by lines that are fitted here first.
 
     Args:
         run: A run with weights.
@@ -67,9 +74,17 @@ def tune_nms(
     known = replace(split, truth=known_boxes(split.truth, split.unknown))
     require_boxes(known, purpose="the choice of thresholds")
     candidates = predict_split(run, split, device=device, progress=progress)
+    maps = fit_on(candidates, split) if run.config.calibrate else {}
     tuned, points = tune(
-        candidates, split, objective=objective, axes=axes, per_class=per_class, weights_sha256=sha256_of(run.weights)
+        candidates.mapped(maps, split.classes),
+        split,
+        objective=objective,
+        axes=axes,
+        per_class=per_class,
+        weights_sha256=sha256_of(run.weights),
     )
+    views = Views(tiles=run.config.tiles, flip=run.config.flip_views, score_maps=maps)
+    tuned = tuned.model_copy(update={"views": views, "remarks": (*tuned.remarks, *[_FITTED_HERE] * bool(maps))})
     write_text(run.folder / GRID_FILE, grid_csv(points))
     write_tuned(run, tuned)
     return tuned, points

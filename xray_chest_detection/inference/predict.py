@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.letterbox import Letterbox
 from xray_chest_detection.core.radiograph import Radiograph
 from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.inference.registry import Registry
+from xray_chest_detection.inference.views import Prepared
 
 
 def detect_radiograph(
@@ -28,25 +25,20 @@ def detect_radiograph(
         radiograph: The image.
         models: Names of models.
         conf: Score from which a box is returned, for all or by name of a model; else its own thresholds.
-        tiles: Parts of the image that are looked at beside the whole; None: none.
+        tiles: Parts of the image that are looked at beside the whole; None: those of each model's card.
 
     Raises:
         ModelError: A model is not known.
     """
     sessions = {name: registry.get(name) for name in models}
     asked = conf if isinstance(conf, Mapping) else dict.fromkeys(sessions, conf)
-    if tiles is not None:
-        return {
-            name: session.detect(radiograph.pixels, conf=asked.get(name), tiles=tiles)
-            for name, session in sessions.items()
-        }
-    prepared: dict[int, tuple[NDArray[np.uint8], Letterbox]] = {}
+    prepared: dict[tuple[int, Tiles | None], Prepared] = {}
     found: dict[str, Detections] = {}
     for name, session in sessions.items():
-        size = session.card.image_size_px
-        if size not in prepared:
-            prepared[size] = session.prepare(radiograph.pixels)
-        found[name] = session.detect_prepared(*prepared[size], conf=asked.get(name))
+        kind = session.card.image_size_px, tiles or session.card.tiles
+        if kind not in prepared:
+            prepared[kind] = session.prepare(radiograph.pixels, tiles=tiles)
+        found[name] = session.detect_prepared(prepared[kind], conf=asked.get(name))
     return found
 
 

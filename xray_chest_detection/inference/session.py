@@ -1,6 +1,6 @@
 """One deployed detector: a card and its model file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_chest_detection.core.detections import Detections
-from xray_chest_detection.core.letterbox import Letterbox, letterbox
 from xray_chest_detection.core.model_card import ModelCard, check_file, read_card
 from xray_chest_detection.core.nms import nms
-from xray_chest_detection.core.tiling import Tiles, merge_views
+from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.errors import ModelError
-from xray_chest_detection.inference.decode import FLOOR, decode_head, to_unit
+from xray_chest_detection.inference.decode import FLOOR, to_unit
 from xray_chest_detection.inference.network import Network, Runtime, open_network, reason
+from xray_chest_detection.inference.views import Prepared, combine, decode_view, mirrored, prepare
 
 
 class DetectorSession:
@@ -42,34 +42,28 @@ class DetectorSession:
         self.card = read_card(card_path)
         path = card_path.parent / self.card.file
         check_file(path, self.card)
-        unknown = sorted(set(self.card.thresholds.per_class) - set(self.card.classes))
-        if unknown:
-            raise ModelError(
-                f"{card_path}: thresholds.per_class: no class '{unknown[0]}' (known: {', '.join(self.card.classes)})"
-            )
+        _check_classes(self.card.thresholds.per_class, card_path, self.card, key="thresholds.per_class")
+        _check_classes(self.card.score_maps, card_path, self.card, key="score_maps")
         self._network = open_network(path, runtime=runtime, threads=threads)
         self._dtype = _check_input(self._network, path, self.card)
         _check_output(self._network, path, self.card)
+        self._batches = not isinstance(self._network.inputs[0].shape[0], int)
         self._path = path
 
     def raw(self, pixels: NDArray[np.uint8], *, floor: float = FLOOR, tiles: Tiles | None = None) -> Detections:
-        """Candidates before non-maximum suppression.
+        """Candidates before the suppression of the card: views fused and scores mapped, as the card says.
 
         Args:
             pixels: `(H, W)` uint8 grey, bone bright.
             floor: Lowest score that is returned, in [0, 1].
-            tiles: Parts of the image that are looked at beside the whole; None: none, which is several times faster.
+            tiles: Parts of the image that are looked at beside the whole, which takes several times as long; None:
+                those of the card.
 
         Returns:
-            One row per place and class with a score of at least `floor`, best first, at most `MAX_CANDIDATES`; boxes
-            in pixels of the image, clipped to it.
+            Rows with a score of at least `floor`, best first; boxes in pixels of the image, clipped to it. With one
+            view that is every place and class, at most `MAX_CANDIDATES`.
         """
-        whole = self.raw_prepared(*self.prepare(pixels), floor=floor)
-        if tiles is None:
-            return whole
-        windows = tiles.windows(whole.width_px, whole.height_px)
-        parts = [self.raw_prepared(*self.prepare(window.of(pixels)), floor=floor) for window in windows]
-        return merge_views(whole, zip(windows, parts, strict=True), tiles)
+        return self.raw_prepared(self.prepare(pixels, tiles=tiles), floor=floor)
 
     def detect(self, pixels: NDArray[np.uint8], *, conf: float | None = None, tiles: Tiles | None = None) -> Detections:
         """Findings of one image.
@@ -81,31 +75,63 @@ class DetectorSession:
             tiles: As in `raw`.
 
         Returns:
-            Boxes in pixels of the image, best first.
+            Boxes in pixels of the image, best first. Those from a higher score on are what is returned for that score.
         """
-        per_class = self._lowest_scores(conf)
-        return self._shown(self.raw(pixels, floor=float(per_class.min()), tiles=tiles), per_class)
+        return self.detect_prepared(self.prepare(pixels, tiles=tiles), conf=conf)
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Letterbox]:
-        """The network input of an image; models with the same `image_size_px` can share it."""
-        return letterbox(pixels, self.card.image_size_px)
+    def prepare(self, pixels: NDArray[np.uint8], *, tiles: Tiles | None = None) -> Prepared:
+        """The network inputs of an image; models with the same `image_size_px` and tiles can share them."""
+        return prepare(pixels, self.card.image_size_px, tiles=tiles or self.card.tiles)
 
-    def raw_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, floor: float = FLOOR) -> Detections:
+    def raw_prepared(self, prepared: Prepared, *, floor: float = FLOOR) -> Detections:
         """`raw` for an image that `prepare` has already scaled."""
-        unit = to_unit(square).astype(self._dtype)
-        tensor = np.ascontiguousarray(np.broadcast_to(unit, (1, 3, *square.shape)))
-        try:
-            head = self._network.run(tensor)
-        except Exception as error:  # the runtime's exceptions share no base class
-            raise ModelError(f"{self._path}: prediction failed ({reason(error)}); export the model again") from None
-        if head.ndim != 3 or head.shape[:2] != (1, 4 + len(self.card.classes)):
-            raise ModelError(f"{self._path}: {_output_message(head.shape, self.card)}")
-        return decode_head(head[0], frame, floor=floor)
+        card = self.card
+        if not card.flip and not card.score_maps:
+            return self.views(prepared, floor=floor)[0]
+        # Half a score and a mapped one may reach the floor from anywhere, so the network is always asked from FLOOR up.
+        found = combine(self.views(prepared, flip=card.flip), score_maps=card.score_maps, classes=card.classes)
+        return found.select(found.score >= floor)
 
-    def detect_prepared(self, square: NDArray[np.uint8], frame: Letterbox, *, conf: float | None = None) -> Detections:
+    def detect_prepared(self, prepared: Prepared, *, conf: float | None = None) -> Detections:
         """`detect` for an image that `prepare` has already scaled."""
         per_class = self._lowest_scores(conf)
-        return self._shown(self.raw_prepared(square, frame, floor=float(per_class.min())), per_class)
+        return self._shown(self.raw_prepared(prepared, floor=float(per_class.min())), per_class)
+
+    def views(self, prepared: Prepared, *, flip: bool = False, floor: float = FLOOR) -> tuple[Detections, ...]:
+        """What the network says, before anything is fused or mapped: about the film, and then about its mirror image.
+
+        Args:
+            prepared: The film.
+            flip: Whether to look at the mirror image too.
+            floor: Lowest score that is returned, in [0, 1].
+
+        Returns:
+            Candidates of one or two views, each in pixels of the film as it is.
+
+        Raises:
+            ModelError: The network fails, or does not answer what its card says.
+        """
+        count = len(prepared.squares)
+        heads = self._heads([*prepared.squares, *(mirrored(prepared.squares) if flip else ())])
+        straight = decode_view(heads[:count], prepared, floor=floor)
+        return (straight, decode_view(heads[count:], prepared, mirror=True, floor=floor)) if flip else (straight,)
+
+    def _heads(self, squares: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """The network's answer to each square: in one call where it takes several, else one by one."""
+        size = len(squares) if self._batches else 1
+        batches = [squares[start : start + size] for start in range(0, len(squares), size)]
+        return [head for batch in batches for head in self._run(batch)]
+
+    def _run(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        unit = to_unit(np.stack(squares)).astype(self._dtype)[:, None]
+        tensor = np.ascontiguousarray(np.broadcast_to(unit, (len(squares), 3, *unit.shape[2:])))
+        try:
+            heads = self._network.run(tensor)
+        except Exception as error:  # the runtime's exceptions share no base class
+            raise ModelError(f"{self._path}: prediction failed ({reason(error)}); export the model again") from None
+        if heads.ndim != 3 or heads.shape[:2] != (len(squares), 4 + len(self.card.classes)):
+            raise ModelError(f"{self._path}: {_output_message(heads.shape, self.card)}")
+        return heads
 
     def _lowest_scores(self, conf: float | None) -> NDArray[np.float64]:
         limits = self.card.thresholds
@@ -116,6 +142,12 @@ class DetectorSession:
         limits = self.card.thresholds
         candidates = candidates.select(candidates.score >= per_class[candidates.class_id].astype(np.float32))
         return nms(candidates, conf=0.0, iou=limits.iou, agnostic=limits.agnostic)
+
+
+def _check_classes(named: Mapping[str, object], card_path: Path, card: ModelCard, *, key: str) -> None:
+    unknown = sorted(set(named) - set(card.classes))
+    if unknown:
+        raise ModelError(f"{card_path}: {key}: no class '{unknown[0]}' (known: {', '.join(card.classes)})")
 
 
 def _check_input(network: Network, path: Path, card: ModelCard) -> type[np.floating[Any]]:
