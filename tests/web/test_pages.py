@@ -1,3 +1,4 @@
+import html
 import os
 import re
 import socket
@@ -11,16 +12,19 @@ from flask.testing import FlaskClient
 
 from xray_chest_detection.config.base import read_config
 from xray_chest_detection.config.demo import DemoConfig
-from xray_chest_detection.core.model_card import read_card, write_card
+from xray_chest_detection.core.card_page.blocks import blocks_html
+from xray_chest_detection.core.card_page.page import card_page
+from xray_chest_detection.core.model_card import CurvePoint, Metric, OperatingCurve, read_card, write_card
 from xray_chest_detection.errors import ConfigError
 from xray_chest_detection.web.app import create_app, serve
+from xray_chest_detection.web.cards import section_key
+from xray_chest_detection.web.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, curve_words, draw_curve
 from xray_chest_detection.web.gallery import humanise
-from xray_chest_detection.web.pages import counts_table
 from xray_chest_detection.web.uploads import clean_name
 
 PROJECT = Path(__file__).parents[2]
 CHECKPOINTS = PROJECT / "checkpoints"
-PAGES = ["/", "/models", "/about", "/nothing-here"]
+PAGES = ["/", "/models", "/models/multi", "/api", "/about", "/nothing-here"]
 HEAVY = [
     "torch",
     "ultralytics",
@@ -79,35 +83,104 @@ def test_other_files_cannot_be_asked_for(client: FlaskClient, path: str) -> None
     assert client.get(path).status_code == 404
 
 
-def test_the_cards_are_shown_whole(client: FlaskClient) -> None:
-    page = client.get("/models").text
-    for wanted in ("Cardiomegaly", "Shown from score 0.20; NMS IoU 0.50", "sha256", "AGPL-3.0-only", "fixed answer"):
-        assert wanted in page
+def with_card(root: Path, name: str, **changes: object) -> FlaskClient:
+    """A demo in which the card of one model is changed."""
+    path = root / "checkpoints" / f"{name}.card.yaml"
+    write_card(path, read_card(path).model_copy(update=changes))
+    return create_app(DemoConfig(threads=1), root=root).test_client()
 
 
-def test_thresholds_are_shown_with_the_boxes_behind_them(root: Path) -> None:
-    path = root / "checkpoints" / "multi.card.yaml"
-    old = create_app(DemoConfig(threads=1), root=root).test_client().get("/models").text
-    assert "Chosen from" not in old
-    assert "Threshold by class" not in old
-    chosen = {"per_class": {"Effusion": 0.35}, "n_boxes": {"Cardiomegaly": 11, "Effusion": 29}}
-    card = read_card(path)
-    point = card.thresholds.model_copy(update={**chosen, "score": 0.44, "out_of_fold_score": 0.41})
-    write_card(path, card.model_copy(update={"thresholds": point}))
-    page = create_app(DemoConfig(threads=1), root=root).test_client().get("/models").text
-    assert "Effusion 0.35; others 0.20" in page
-    assert "40 boxes: Cardiomegaly 11, Effusion 29. The objective is 0.44 on them and 0.41 on patients" in page
+def curve(*points: CurvePoint) -> OperatingCurve:
+    return OperatingCurve(split="test", n_images=152, n_boxes=93, n_patients=100, iou=0.5, points=points)
 
 
-def test_counts_are_a_table_of_splits() -> None:
-    card = read_card(CHECKPOINTS / "cardiomegaly.card.yaml")
-    columns, rows = counts_table(card)
-    train, val, test = (card.training_data.counts[name] for name in ("train", "val", "test"))
-    assert columns == ["train", "val", "test"]
-    assert rows[0] == ("Patients", [train["patients"], val["patients"], test["patients"]])
-    assert [label for label, _ in rows] == ["Patients", "Films", "Films without a box", "Boxes", "Cardiomegaly"]
-    bare = card.training_data.model_copy(update={"counts": {"images": 3}})
-    assert counts_table(card.model_copy(update={"training_data": bare})) == ([], [])
+POINTS = (
+    CurvePoint(conf=0.1, sensitivity=0.6, sensitivity_low=0.5, sensitivity_high=0.7, false_positives_per_image=2.0),
+    CurvePoint(conf=0.2, sensitivity=0.4, sensitivity_low=0.3, sensitivity_high=0.5, false_positives_per_image=0.5),
+    CurvePoint(conf=0.9, sensitivity=0.0, sensitivity_low=0.0, sensitivity_high=0.1, false_positives_per_image=0.0),
+)
+
+
+def test_the_models_are_compared_in_one_table(root: Path) -> None:
+    metrics = (
+        Metric(name="mAP50", value=0.2123, low=0.1, high=0.34, n_images=152, n_boxes=93),
+        Metric(name="recall at the operating point", value=0.24, low=0.12, high=0.38, n_images=152, n_boxes=93),
+        Metric(name="false positives per image at the operating point", value=0.32, n_images=152, n_boxes=93),
+    )
+    page = with_card(root, "multi", metrics=metrics, measured_on="an earlier network").get("/models").text
+    row = re.search(r'<tr id="multi">.*?</tr>', page, flags=re.DOTALL)[0]
+    cells = re.findall(r'class="number" data-label="([^"]+)">([^<]+)<', row)
+    assert cells == [
+        ("mAP50", "0.21 (0.10–0.34)"),
+        ("Finds", "24 % (12–38)"),
+        ("False marks per film", "0.32"),
+        ("Measured on", "93 boxes on 152 films"),
+    ]
+    assert "Multi was measured on an earlier network, not on these weights." in page
+    bare = re.search(r'<tr id="binary">.*?</tr>', page, flags=re.DOTALL)[0]
+    assert [value for _, value in re.findall(r'class="number" data-label="([^"]+)">([^<]+)<', bare)] == ["–"] * 4
+
+
+@pytest.mark.parametrize("name", ["multi", "binary", "cardiomegaly", "mass_nodule"])
+def test_a_card_is_shown_whole_as_xray_card_writes_it(client: FlaskClient, root: Path, name: str) -> None:
+    page = client.get(f"/models/{name}").text
+    card = read_card(root / "checkpoints" / f"{name}.card.yaml")
+    for section in card_page(card).sections:
+        assert blocks_html(section.blocks) in page
+        assert f'href="#{section_key(section.title)}"' in page
+    assert card.sha256 in page
+
+
+def test_the_operating_curve_is_drawn_with_its_tuned_point(root: Path) -> None:
+    page = with_card(root, "multi", operating_curve=curve(*POINTS)).get("/models/multi").text
+    assert "From score 0.20 it finds 40 % (30–50) of the boxes at 0.50 false marks per film: 93 boxes on 152" in page
+    assert "tuned: 0.20" in page
+    assert 'class="curve"' not in with_card(root, "multi").get("/models/binary").text
+
+
+def test_a_curve_is_a_line_in_its_axes() -> None:
+    card = read_card(CHECKPOINTS / "binary.card.yaml").model_copy(update={"operating_curve": curve(*POINTS)})
+    drawn = draw_curve(card)
+    assert [tick.label for tick in drawn.across] == ["½", "1", "2"]
+    assert [tick.label for tick in drawn.up] == ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]
+    middle = TOP + 0.6 * (HEIGHT - TOP - BOTTOM)
+    assert (drawn.tuned.x, drawn.tuned.y) == (LEFT, pytest.approx(middle))
+    assert drawn.line == f"M{LEFT} {drawn.tuned.y:g}L{WIDTH - RIGHT} {TOP + 0.4 * (HEIGHT - TOP - BOTTOM):g}"
+    assert drawn.band.endswith("Z")
+
+
+@pytest.mark.parametrize("points", [(), POINTS[2:]], ids=["no point", "no false mark"])
+def test_a_curve_without_a_point_on_its_axes_is_not_drawn(points: tuple[CurvePoint, ...]) -> None:
+    card = read_card(CHECKPOINTS / "binary.card.yaml").model_copy(update={"operating_curve": curve(*points)})
+    assert draw_curve(card) is None
+
+
+def test_thresholds_by_class_are_no_point_of_the_curve() -> None:
+    card = read_card(CHECKPOINTS / "multi.card.yaml")
+    by_class = card.thresholds.model_copy(update={"per_class": {"Effusion": 0.9}})
+    card = card.model_copy(update={"operating_curve": curve(*POINTS), "thresholds": by_class})
+    assert draw_curve(card).tuned is None
+    assert "the tuned thresholds differ by class. 93 boxes on 152 films" in curve_words(card)
+
+
+def test_a_model_that_is_not_served_has_no_page(client: FlaskClient, root: Path) -> None:
+    response = client.get("/models/nothing")
+    assert response.status_code == 404
+    assert "(known: multi, binary, cardiomegaly, mass_nodule)" in response.text
+    (root / "checkpoints" / "binary.onnx").write_bytes(b"damaged")
+    damaged = create_app(DemoConfig(threads=1), root=root).test_client().get("/models/binary")
+    assert damaged.status_code == 503
+    assert "the model binary is not loaded: checkpoints/binary.onnx: sha256" in damaged.text
+
+
+def test_the_api_page_shows_all_of_the_document(client: FlaskClient) -> None:
+    page = html.unescape(client.get("/api").text)
+    document = client.get("/openapi.json").get_json()
+    for path, methods in document["paths"].items():
+        assert f"<code>{path}</code>" in page
+        assert all(operation["summary"] in page for operation in methods.values())
+    for schema in document["components"]["schemas"].values():
+        assert all(f"{name}</code>" in page for name in schema["properties"])
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def to_markdown(page: Page) -> str:
 def to_html(page: Page) -> str:
     """The page as one HTML file without scripts, fonts or images; it follows the reader's light or dark setting."""
     sections = "\n".join(
-        f"<section>\n<h2>{escape(section.title)}</h2>\n{_blocks_html(section.blocks)}\n</section>"
+        f"<section>\n<h2>{escape(section.title)}</h2>\n{blocks_html(section.blocks)}\n</section>"
         for section in page.sections
     )
     return (
@@ -104,7 +104,8 @@ def _block_markdown(block: Block) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _blocks_html(blocks: Sequence[Block]) -> str:
+def blocks_html(blocks: Sequence[Block]) -> str:
+    """The blocks as HTML, for a page of one's own; tables are `div.table`, cells of numbers `.number`."""
     return "\n".join(map(_block_html, blocks))
 
 
