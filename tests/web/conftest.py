@@ -5,6 +5,8 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from werkzeug.serving import make_server
 
+from xray_chest_detection import web
 from xray_chest_detection.config.demo import DemoConfig
+from xray_chest_detection.core.model_card import CurvePoint, OperatingCurve, read_card, write_card
 from xray_chest_detection.web.app import create_app
 
 CLASSES = {
@@ -102,24 +106,89 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@contextlib.contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """An app over HTTP, and its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Flask], str]]:
     """Serves demos over HTTP until the test ends, and gives their addresses."""
     with contextlib.ExitStack() as stack:
-
-        def start(app: Flask) -> str:
-            server = make_server("127.0.0.1", 0, app, threaded=True)
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            stack.callback(server.server_close)
-            stack.callback(thread.join)
-            stack.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_port}"
-
-        yield start
+        yield lambda app: stack.enter_context(serving(app))
 
 
 @pytest.fixture
 def address(app: Flask, serve: Callable[[Flask], str]) -> str:
     """The demo with four models, served over HTTP."""
     return serve(app)
+
+
+@pytest.fixture
+def curve(root: Path) -> OperatingCurve:
+    """Written onto the card of the binary model; ask for it before the page. Each threshold has its own numbers."""
+    points = [
+        CurvePoint(
+            conf=step / 100,
+            sensitivity=1 - step / 100,
+            sensitivity_low=0.9 * (1 - step / 100),
+            sensitivity_high=1 - step / 200,
+            false_positives_per_image=(100 - step) / 50,
+            false_positives_per_image_low=0.0,
+            false_positives_per_image_high=4.0,
+            precision=0.5,
+        )
+        for step in range(1, 100)
+    ]
+    made = OperatingCurve(split="test", n_images=152, n_boxes=93, n_patients=100, iou=0.4, points=tuple(points))
+    path = root / "checkpoints" / "binary.card.yaml"
+    write_card(path, read_card(path).model_copy(update={"operating_curve": made}))
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real Chromium, closed before the next module of tests."""
+    from tests.web import browsing
+
+    with browsing.sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The open page; afterwards no error may have been logged and no other host asked."""
+    from tests.web import browsing
+
+    width, height = browsing.WIDE
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(browsing.TIMEOUT_MS)
+    opened.watch = browsing.Watch(opened)
+    opened.goto(address)
+    opened.wait_for_selector("main[data-ready]")
+    yield opened
+    context.close()
+    assert opened.watch.complaints == []
+    assert opened.watch.hosts <= {urlsplit(address).netloc, ""}
+
+
+@pytest.fixture(scope="module")
+def static_address() -> Iterator[str]:
+    """The modules of the page over HTTP, without any model."""
+    folder = Path(web.__file__).parent / "static"
+    app = Flask("modules", static_folder=str(folder))
+    app.add_url_rule("/", view_func=lambda: "modules")
+    with serving(app) as address:
+        yield address

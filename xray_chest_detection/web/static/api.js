@@ -1,5 +1,7 @@
 // The server, seen from the page. A source is what the reader chose: {name, url, file} or {name, url, sample}.
 
+const REFUSED_FOR_NOW = 429;
+
 export class Problem extends Error {
   constructor({ title, detail, cure = "", retry = false }) {
     super(detail);
@@ -7,37 +9,51 @@ export class Problem extends Error {
   }
 }
 
-export async function predict(address, source, signal) {
-  const response = await send(address, source, { preview: "1" }, signal);
+// The cards of the models that are loaded.
+export async function cards(address) {
+  return (await json(await send("GET", address, null))).models;
+}
+
+export async function predict(address, source, fields, { signal, onProgress }) {
+  return json(await send("POST", address, form(source, fields), { signal, onProgress }));
+}
+
+export function download(address, source, fields) {
+  return send("POST", address, form(source, fields));
+}
+
+function form(source, fields) {
+  const made = new FormData();
+  if (source.sample) made.set("sample", source.sample);
+  else made.set("file", source.file, source.name);
+  for (const [key, value] of fields) made.set(key, value);
+  return made;
+}
+
+// An XMLHttpRequest, because fetch does not tell how much of a film has been sent. Progress goes from 0 to 1.
+function send(method, address, body, { signal, onProgress } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, address);
+    request.responseType = "blob";
+    request.upload.onprogress = ({ loaded, total }) => onProgress?.(loaded / total);
+    request.onload = async () => (request.status < 400 ? resolve(request.response) : reject(await problemOf(request)));
+    request.onerror = () => reject(cut());
+    request.onabort = () => reject(new DOMException("another film was chosen", "AbortError"));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(body);
+  });
+}
+
+async function json(blob) {
   try {
-    return await response.json();
-  } catch (error) {
-    throw cut(error);
+    return JSON.parse(await blob.text());
+  } catch {
+    throw cut();
   }
 }
 
-export async function picture(address, source) {
-  const response = await send(address, source, { format: "png" });
-  return response.blob();
-}
-
-async function send(address, source, fields, signal) {
-  const form = new FormData();
-  if (source.sample) form.set("sample", source.sample);
-  else form.set("file", source.file, source.name);
-  for (const [key, value] of Object.entries(fields)) form.set(key, value);
-  let response;
-  try {
-    response = await fetch(address, { method: "POST", body: form, signal });
-  } catch (error) {
-    throw cut(error);
-  }
-  if (!response.ok) throw await problemOf(response);
-  return response;
-}
-
-function cut(error) {
-  if (error.name === "AbortError") return error;
+function cut() {
   return new Problem({
     title: "The server did not answer",
     detail: "The connection was cut before the answer came.",
@@ -46,14 +62,14 @@ function cut(error) {
   });
 }
 
-async function problemOf(response) {
-  const retry = response.status >= 500;
+async function problemOf(request) {
+  const retry = request.status >= 500 || request.status === REFUSED_FOR_NOW;
   try {
-    return new Problem({ ...(await response.json()), retry });
+    return new Problem({ ...JSON.parse(await request.response.text()), retry });
   } catch {
     return new Problem({
       title: "The server refused the film",
-      detail: `It answered ${response.status} ${response.statusText}.`.replace(" .", "."),
+      detail: `It answered ${request.status} ${request.statusText}.`.replace(" .", "."),
       cure: "Try again, or choose another film.",
       retry,
     });

@@ -1,42 +1,54 @@
-// One film with its boxes. Boxes come in pixels of the film and are drawn in pixels of the screen, so that lines and
-// labels keep their size; every conversion goes through frame(), where zoom and pan will find their place.
+// One film with its boxes in one panel. Boxes come in pixels of the film and are drawn in pixels of the screen, so that
+// lines and labels keep their size however far the film is zoomed.
 
+import { svg, inkOn } from "./dom.js";
 import { placeLabels } from "./labels.js";
+import { frame } from "./view.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const LABEL = { height: 18, font: "12px system-ui, sans-serif", pad: 6, strip: 4 };
-const FULL_LABELS_FROM_PX = 280;
+const LABEL = { height: 18, font: "12px system-ui, sans-serif", pad: 5, strip: 16 };
+const ROOMY_PX = 560;
+const NARROW_PX = 280;
+const FEW = 4;
 const measuring = document.createElement("canvas").getContext("2d");
 measuring.font = LABEL.font;
 
 export class Film {
-  constructor(stage, { onHover }) {
+  constructor(stage, { onLoad }) {
     this.stage = stage;
     this.image = stage.querySelector(".film");
     this.note = stage.querySelector(".stage-note");
     this.overlay = stage.querySelector(".overlay");
-    this.size = null;
-    this.marks = [];
     this.broken = false;
-    this.onHover = onHover;
-    new ResizeObserver(() => this.draw()).observe(stage);
-    this.image.addEventListener("load", () => this.loaded());
+    this.drawn = null;
+    this.settle = () => {};
+    this.settled = Promise.resolve();
+    this.image.addEventListener("load", () => {
+      this.image.hidden = false;
+      this.broken = false;
+      this.write("");
+      this.settle();
+      onLoad();
+    });
     this.image.addEventListener("error", () => {
       this.broken = true;
       this.write("This browser cannot show the film itself");
+      this.settle();
     });
   }
 
-  show(url, note, description) {
-    this.size = null;
-    this.marks = [];
+  // `settled` resolves when the picture is shown, or cannot be.
+  show({ url, name }) {
+    this.settled = url ? new Promise((resolve) => (this.settle = resolve)) : Promise.resolve();
     this.broken = false;
-    this.draw();
     this.image.hidden = true;
-    this.image.alt = description;
+    this.image.alt = `Film ${name}`;
     if (url) this.image.src = url;
     else this.image.removeAttribute("src");
-    this.write(url ? "" : note);
+    this.write(url ? "" : "The server is rendering the film");
+  }
+
+  replace(url) {
+    if (this.image.src !== url) this.image.src = url;
   }
 
   // Whether there is a picture to keep: shown already, or still on its way.
@@ -44,28 +56,32 @@ export class Film {
     return this.image.hasAttribute("src") && !this.broken;
   }
 
-  replace(url) {
-    this.image.src = url;
+  get bounds() {
+    return { width: this.stage.clientWidth, height: this.stage.clientHeight };
   }
 
-  mark(size, marks) {
-    this.size = size;
-    this.marks = marks;
-    this.stage.style.setProperty("--ratio", String(size.width / size.height));
-    this.draw();
+  // The size of the film in its own pixels: the server's once it is known, before that the picture's.
+  sizeIn(answer) {
+    if (answer) return { width: answer.width, height: answer.height };
+    const { naturalWidth: width, naturalHeight: height } = this.image;
+    return width ? { width, height } : null;
   }
 
-  lift(index) {
-    this.overlay.classList.toggle("lifting", index !== null);
-    for (const group of this.overlay.children) group.classList.toggle("lifted", Number(group.dataset.index) === index);
+  draw(state, marks) {
+    const bounds = this.bounds;
+    const size = this.sizeIn(state.answer);
+    if (!size || !bounds.width) return;
+    const wanted = [marks, state.view, size.width, size.height, bounds.width, bounds.height];
+    if (this.drawn?.every((value, index) => value === wanted[index])) return;
+    this.drawn = wanted;
+    const placed = frame(state.view, size, bounds);
+    this.place(placed, size);
+    this.drawMarks(marks, placed, size, bounds);
   }
 
-  loaded() {
-    this.image.hidden = false;
-    this.broken = false;
-    this.write("");
-    this.stage.style.setProperty("--ratio", String(this.image.naturalWidth / this.image.naturalHeight));
-    this.draw();
+  lift(ids) {
+    this.overlay.classList.toggle("lifting", ids !== null);
+    for (const group of this.overlay.children) group.classList.toggle("lifted", ids?.has(group.dataset.id) ?? false);
   }
 
   write(text) {
@@ -73,76 +89,66 @@ export class Film {
     this.note.hidden = !text;
   }
 
-  // Film pixels to screen pixels: the film is centred and fills the stage in one direction.
-  frame() {
-    const { clientWidth, clientHeight } = this.stage;
-    const scale = Math.min(clientWidth / this.size.width, clientHeight / this.size.height);
-    return {
-      scale,
-      left: (clientWidth - this.size.width * scale) / 2,
-      top: (clientHeight - this.size.height * scale) / 2,
-    };
+  place({ scale, left, top }, size) {
+    Object.assign(this.image.style, {
+      width: `${size.width}px`,
+      height: `${size.height}px`,
+      transform: `translate(${left}px, ${top}px) scale(${scale})`,
+    });
+    this.stage.style.setProperty("--ratio", String(size.width / size.height));
   }
 
-  draw() {
-    this.overlay.replaceChildren();
-    if (!this.size || !this.marks.length) return;
-    const { scale, left, top } = this.frame();
-    const bounds = { width: this.stage.clientWidth, height: this.stage.clientHeight };
-    const full = this.size.width * scale >= FULL_LABELS_FROM_PX;
-    const boxes = this.marks.map(({ box: [x1, y1, x2, y2] }) => ({
+  drawMarks(marks, { scale, left, top }, size, bounds) {
+    const boxes = marks.map(({ box: [x1, y1, x2, y2] }) => ({
       x: left + x1 * scale,
       y: top + y1 * scale,
       width: Math.max(1, (x2 - x1) * scale),
       height: Math.max(1, (y2 - y1) * scale),
     }));
-    const texts = this.marks.map((mark) => `${full ? mark.class : mark.letter} ${mark.score.toFixed(2)}`);
-    const sizes = texts.map((text) => ({
-      width: Math.ceil(measuring.measureText(text).width) + 2 * LABEL.pad + LABEL.strip,
-      height: LABEL.height,
-    }));
-    const places = placeLabels(boxes, sizes, bounds);
-    const order = this.marks.map((_, index) => index);
+    const labelled = marks.flatMap((mark, index) => (mark.text && inside(boxes[index], bounds) ? [index] : []));
+    const full = named(Math.min(size.width * scale, bounds.width), labelled.length);
+    const texts = labelled.map((index) => (full ? `${marks[index].name} ${marks[index].text}` : marks[index].text));
+    const places = placeLabels(labelled.map((index) => boxes[index]), texts.map(labelSize), bounds);
     // Large boxes first, so that the pointer reaches the small ones inside them; labels above all boxes, the best last.
-    const largest = [...order].sort((a, b) => boxArea(boxes[b]) - boxArea(boxes[a]));
+    const largest = [...marks.keys()].sort((a, b) => area(boxes[b]) - area(boxes[a]));
     this.overlay.replaceChildren(
-      ...largest.map((index) => this.box(index, boxes[index])),
-      ...order.reverse().map((index) => this.label(index, places[index], texts[index])),
+      ...largest.map((index) => boxPart(marks[index], boxes[index])),
+      ...labelled.map((index, place) => labelPart(marks[index], places[place], texts[place])).reverse(),
     );
   }
-
-  box(index, box) {
-    return this.part(index, "mark-box", [
-      element("rect", { class: "halo", ...box }),
-      element("rect", { class: "line", ...box, stroke: this.marks[index].colour }),
-    ]);
-  }
-
-  label(index, { rect, free }, text) {
-    return this.part(index, free ? "mark-label" : "mark-label crowded", [
-      element("rect", { class: "chip", ...rect, rx: 2 }),
-      element("rect", { ...rect, width: LABEL.strip, fill: this.marks[index].colour }),
-      element("text", { x: rect.x + LABEL.strip + LABEL.pad, y: rect.y + LABEL.height - 5 }, text),
-    ]);
-  }
-
-  part(index, className, children) {
-    const group = element("g", { class: className });
-    group.dataset.index = index;
-    group.append(...children);
-    group.addEventListener("pointerenter", () => this.onHover(index));
-    group.addEventListener("pointerleave", () => this.onHover(null));
-    return group;
-  }
 }
 
-function boxArea({ width, height }) {
+function boxPart(mark, box) {
+  const line = svg("rect", { class: "line", ...box, stroke: mark.colour, "stroke-dasharray": mark.dash });
+  return svg("g", { class: "mark-box", "data-id": mark.id }, svg("rect", { class: "halo", ...box }), line);
+}
+
+function labelPart(mark, { rect, free }, text) {
+  const letterX = rect.x + LABEL.strip / 2;
+  const baseline = rect.y + LABEL.height - 5;
+  return svg(
+    "g",
+    { class: free ? "mark-label" : "mark-label crowded", "data-id": mark.id },
+    svg("rect", { class: "chip", ...rect, rx: 2 }),
+    svg("rect", { ...rect, width: LABEL.strip, rx: 2, fill: mark.chip.colour }),
+    svg("text", { class: "letter", x: letterX, y: baseline, fill: inkOn(mark.chip.colour) }, mark.chip.letter),
+    svg("text", { x: rect.x + LABEL.strip + LABEL.pad, y: baseline }, text),
+  );
+}
+
+function labelSize(text) {
+  return { width: Math.ceil(measuring.measureText(text).width) + 2 * LABEL.pad + LABEL.strip, height: LABEL.height };
+}
+
+// Whether labels say the class beside its letter: where there is room, or few of them.
+function named(width, count) {
+  return width >= ROOMY_PX || (width >= NARROW_PX && count <= FEW);
+}
+
+function inside({ x, y, width, height }, bounds) {
+  return x < bounds.width && y < bounds.height && x + width > 0 && y + height > 0;
+}
+
+function area({ width, height }) {
   return width * height;
-}
-
-function element(name, attributes, text = "") {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
 }

@@ -1,143 +1,98 @@
-// Wires the page together. The state is one of empty, reading, result, error and stands on <main data-state>.
+// Wires the page together. The phase is one of empty, reading, result, error and stands on <main data-state>.
 
-import { Problem, picture, predict } from "./api.js";
+import * as api from "./api.js";
 import { chooser } from "./chooser.js";
-import { Panel } from "./panel.js";
-import { caution, facts, headline } from "./words.js";
+import { byId } from "./dom.js";
+import { downloads } from "./downloads.js";
+import { keys } from "./keys.js";
+import { Status } from "./status.js";
+import { answered, askFrom, chosen, complained, failed, initial, learned, reached } from "./state.js";
+import { createStore } from "./store.js";
+import { Table } from "./table.js";
+import { Thresholds } from "./thresholds.js";
+import { toolbar } from "./toolbar.js";
+import { Viewer } from "./viewer.js";
+import { lookingNow } from "./words.js";
 
-const byId = (id) => document.getElementById(id);
+const SHOW_FILM_MS = 400;
 const main = byId("main");
-const panels = [...document.querySelectorAll(".panel")].map((root) => new Panel(root));
-const address = main.dataset.predict;
+const models = JSON.parse(main.dataset.models);
+const narrow = matchMedia("(max-width: 760px)");
+const store = createStore(initial(models, { narrow: narrow.matches }));
+const viewer = new Viewer(byId("viewer"), store, { onPick: (id) => table.pick(id) });
+const table = new Table(byId("findings"), store);
 
-let source = null;
-let result = null;
 let pending = null;
 
-async function read(chosen) {
+async function read(source) {
   pending?.abort();
   const mine = (pending = new AbortController());
-  if (source?.file && source.url && source !== chosen) URL.revokeObjectURL(source.url);
-  source = chosen;
-  result = null;
-  begin();
+  release(store.get().source, source);
+  store.change(chosen, source);
+  viewer.show(source);
+  store.flush(); // at once: a frame may be far away on a busy machine
   try {
-    refuseLarge(chosen);
-    const answer = await predict(address, chosen, mine.signal);
+    refuseLarge(source);
+    await Promise.race([viewer.shown, pause(SHOW_FILM_MS)]);
+    const answer = await ask(source, mine.signal);
     if (mine === pending) finish(answer);
   } catch (error) {
-    if (mine === pending && error.name !== "AbortError") fail(error);
+    if (mine === pending && error.name !== "AbortError") store.change(failed, problemFrom(error));
   }
 }
 
-function begin() {
-  setState("reading");
-  byId("problem").hidden = true;
-  open(true);
-  byId("headline").textContent = `Reading ${source.name}`;
-  byId("facts").textContent = `Asking ${panels.filter((panel) => !panel.missing).length} models`;
-  byId("caution").textContent = "";
-  for (const panel of panels) panel.read(source);
-  say(`Reading ${source.name}`);
+async function ask(source, signal) {
+  await learn();
+  const stage = (text) => !signal.aborted && store.change(reached, text);
+  const looking = lookingNow(Object.keys(store.get().cards).length);
+  stage(source.sample ? looking : "Sending the film");
+  const onProgress = (sent) => stage(sent < 1 ? `Sending the film, ${Math.round(100 * sent)} %` : looking);
+  const fields = [["preview", "1"], ["conf", String(askFrom(store.get().cards))]];
+  return api.predict(main.dataset.predict, source, fields, { signal, onProgress });
+}
+
+// The cards are asked for when the page opens; again here if that failed.
+async function learn() {
+  if (!Object.keys(store.get().cards).length) store.change(learned, await api.cards(main.dataset.cards));
 }
 
 function finish(answer) {
-  result = answer;
-  setState("result");
-  byId("headline").textContent = headline(answer);
-  byId("facts").textContent = facts(source.name, answer);
-  byId("caution").textContent = caution(answer);
-  for (const panel of panels) panel.show(answer);
-  say(`${headline(answer)}. ${caution(answer)}`);
+  if (answer.preview) viewer.replace(answer.preview);
+  store.change(answered, answer);
 }
 
-function fail(error) {
-  const problem =
-    error instanceof Problem
-      ? error
-      : new Problem({ title: "The page failed", detail: String(error.message ?? error), cure: "Reload the page.", retry: true });
-  setState("error");
-  byId("headline").textContent = source.name;
-  byId("facts").textContent = "Not read by any model";
-  byId("problem-title").textContent = problem.title;
-  byId("problem-detail").textContent = problem.detail;
-  byId("problem-cure").textContent = problem.cure;
-  byId("again").hidden = !problem.retry;
-  byId("problem").hidden = false;
-  open(panels.some((panel) => panel.film.hasPicture)); // the chosen picture stays, where there is one
-  say("");
+function problemFrom(error) {
+  if (error instanceof api.Problem) return error;
+  return new api.Problem({ title: "The page failed", detail: String(error.message ?? error), cure: "Reload the page.", retry: true });
 }
 
 function refuseLarge({ file }) {
   const limit = Number(main.dataset.maxBytes);
   if (!file || file.size < limit) return;
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
-  throw new Problem({
+  throw new api.Problem({
     title: "This file is too large",
     detail: `${file.name} has ${mib(file.size)} MiB; this server takes less than ${mib(limit)} MiB.`,
     cure: "Export the image with fewer pixels or as PNG or JPEG.",
   });
 }
 
-function setState(state) {
-  main.dataset.state = state;
-  main.setAttribute("aria-busy", String(state === "reading"));
-  for (const id of ["save-picture", "save-json"]) byId(id).disabled = state !== "result";
+function release(last, next) {
+  if (last?.file && last.url && last !== next) URL.revokeObjectURL(last.url);
 }
 
-// Open: the films have the page, and the chooser is one row. Otherwise the chooser has it.
-function open(on) {
-  main.classList.toggle("open", on);
-  byId("reading").hidden = !on;
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function say(text) {
-  byId("announcer").textContent = text;
-}
-
-function toggle(button, className, pressedMeansOn) {
-  const pressed = button.getAttribute("aria-pressed") !== "true";
-  button.setAttribute("aria-pressed", String(pressed));
-  byId("reading").classList.toggle(className, pressed === pressedMeansOn);
-}
-
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-async function savePicture() {
-  const button = byId("save-picture");
-  button.disabled = true;
-  try {
-    save(await picture(address, source), "xray-marks.png");
-  } catch (error) {
-    fail(error);
-  }
-  button.disabled = main.dataset.state !== "result";
-}
-
-function saveJson() {
-  const { preview, ...plain } = result;
-  save(new Blob([JSON.stringify(plain, null, 2)], { type: "application/json" }), "xray-marks.json");
-}
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const shortcuts = { u: "file", i: "invert", b: "boxes" };
-  const target = shortcuts[event.key.toLowerCase()];
-  if (target) byId(target).click();
-  if (event.key === "Escape" && document.activeElement?.classList.contains("mark")) document.activeElement.blur();
-}
-
+new Status(main, store, viewer);
+new Thresholds(byId("thresholds"), store);
+toolbar(store, viewer);
+downloads(store, main.dataset.predict, { onFail: (error) => store.change(complained, problemFrom(error)) });
+keys(store, viewer);
 chooser({ input: byId("file"), samples: [...document.querySelectorAll(".sample")], curtain: byId("curtain"), onChoose: read });
-byId("again").addEventListener("click", () => read(source));
-byId("invert").addEventListener("click", () => toggle(byId("invert"), "inverted", true));
-byId("boxes").addEventListener("click", () => toggle(byId("boxes"), "bare", false));
-byId("save-picture").addEventListener("click", savePicture);
-byId("save-json").addEventListener("click", saveJson);
-document.addEventListener("keydown", onKey);
+byId("again").addEventListener("click", () => read(store.get().source));
+narrow.addEventListener("change", () => store.change((state) => ({ ...state, narrow: narrow.matches })));
+if (models.length) learn().catch(() => null); // no card, no result: reading a film says why
+store.flush();
 main.dataset.ready = "";

@@ -1,22 +1,34 @@
 // What the page says about a result. "Marks" and "score" only: nothing here is a reading of the film.
 
-export function headline(result) {
-  const lists = Object.values(result.models);
-  const total = lists.reduce((sum, list) => sum + list.length, 0);
-  if (!total) return "No model marks anything at these thresholds";
-  const marking = lists.filter((list) => list.length).length;
-  return `${total} ${total === 1 ? "mark" : "marks"} by ${marking} of ${lists.length} models`;
+export function headline({ shared, alone }, modelsOn) {
+  if (!modelsOn) return "All models are switched off";
+  if (!shared && !alone) return "No model marks anything at these thresholds";
+  return modelsOn > 1 ? `${shared} shared, ${alone} alone` : `${alone} ${alone === 1 ? "mark" : "marks"} by one model`;
 }
 
-export function caution(result) {
-  const some = Object.values(result.models).some((list) => list.length);
-  return some
+export function caution({ shared, alone }) {
+  return shared + alone
     ? "A score orders a model's own marks; it is no probability."
     : "This does not mean that the film is normal: these models miss many findings.";
 }
 
-export function facts(name, result) {
-  const { format, view, laterality, notes } = result.image;
-  const size = `${result.width} × ${result.height} px`;
+export function announcement({ shared, alone }) {
+  const total = shared + alone;
+  return total ? `Found ${total}, ${shared} shared` : "No model marks anything at these thresholds";
+}
+
+export function facts(name, { image, width, height }) {
+  const { format, view, laterality, notes } = image;
+  const size = `${width} × ${height} px`;
   return [name, format, size, view && `view ${view}`, laterality && `side ${laterality}`, ...notes].filter(Boolean).join(" · ");
+}
+
+export function countOf(shown, all) {
+  if (!all) return "marks nothing";
+  return shown < all ? `best ${shown} of ${all} marks` : `${all} ${all === 1 ? "mark" : "marks"}`;
+}
+
+export function lookingNow(count) {
+  const words = ["No model is", "One model is", "Two models are", "Three models are", "Four models are"];
+  return `${words[count] ?? `${count} models are`} looking at the film`;
 }

@@ -1,0 +1,33 @@
+// What a model's card knows about a threshold.
+
+// One line. At `conf` null the tuned thresholds hold; where they differ by class the curve, which has one threshold for
+// all classes, does not describe them.
+export function knownAt(card, conf) {
+  const curve = card.operating_curve;
+  const byClass = Object.keys(card.thresholds.per_class).length > 0;
+  if (!curve || (conf === null && byClass)) return `Tuned: ${card.operating_point}.`;
+  return sentence(curve, nearest(curve.points, conf ?? card.thresholds.conf));
+}
+
+export function nearest(points, conf) {
+  return points.reduce((best, point) => (Math.abs(point.conf - conf) < Math.abs(best.conf - conf) ? point : best));
+}
+
+// A score without its zero: ".20".
+export function short(score) {
+  return score.toFixed(2).replace(/^0/, "");
+}
+
+function sentence({ split, n_images: films, n_boxes: boxes }, point) {
+  const finds = `at ${short(point.conf)}: finds ${percent(point.sensitivity)} % ${interval(point)}`;
+  const falseMarks = `at ${point.false_positives_per_image.toFixed(point.false_positives_per_image < 0.1 ? 2 : 1)}`;
+  return `${finds} ${falseMarks} false marks/film (its ${split} split, n = ${films} films, ${boxes} boxes)`.replace("  ", " ");
+}
+
+function interval({ sensitivity_low: low, sensitivity_high: high }) {
+  return low === null || high === null ? "" : `[${percent(low)}–${percent(high)}]`;
+}
+
+function percent(share) {
+  return share === null ? "–" : Math.round(100 * share);
+}
