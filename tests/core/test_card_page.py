@@ -9,7 +9,16 @@ import pytest
 from xray_chest_detection.core.card_page.blocks import Bullets, Page, Section, Table, Text, to_html, to_markdown
 from xray_chest_detection.core.card_page.claim import ITEMS, SECTIONS, claim_answers
 from xray_chest_detection.core.card_page.page import card_page
-from xray_chest_detection.core.model_card import Metric, ModelCard, Thresholds, TrainingData, read_card
+from xray_chest_detection.core.model_card import (
+    CurvePoint,
+    Metric,
+    ModelCard,
+    OperatingCurve,
+    Thresholds,
+    TrainingData,
+    read_card,
+)
+from xray_chest_detection.core.tiling import Tiles
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("multi", "binary", "cardiomegaly", "mass_nodule")
@@ -130,6 +139,54 @@ def test_operating_point_with_the_boxes_behind_it(changes, expected) -> None:
     )
     for part in expected:
         assert part in text
+
+
+def test_operating_curve_is_shown_at_scores_one_can_read() -> None:
+    points = tuple(
+        CurvePoint(
+            conf=round(place / 100, 2),
+            sensitivity=1 - place / 100,
+            sensitivity_low=0.1,
+            sensitivity_high=0.9,
+            false_positives_per_image=2.5,
+            precision=None if place > 80 else 0.25,
+        )
+        for place in range(1, 100)
+    )
+    curve = OperatingCurve(split="test", n_images=152, n_boxes=93, n_patients=100, iou=0.4, points=points)
+    text = section(make_card(operating_curve=curve), "Operating curve")
+    assert "share of the 93 findings that are found (IoU 0.4)" in text
+    assert "on 152 films of 100 patients (split test)" in text
+    assert "| 0.3 | 0.700 (0.100-0.900) | 2.500 | 0.250 |" in text
+    assert "| 0.9 | 0.100 (0.100-0.900) | 2.500 | undefined |" in text
+    assert "| 0.31 |" not in text
+    assert "Not measured." in section(make_card(), "Operating curve")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "| looks at | the whole film |"),
+        ({"flip": True}, "| looks at | the whole film, and the same mirrored; boxes of both are fused |"),
+        ({"tiles": Tiles(side=0.4)}, "| the whole film, and overlapping tiles of 0.4 of its longer side |"),
+    ],
+)
+def test_what_the_model_looks_at_is_said(changes, expected) -> None:
+    assert expected in section(make_card(**changes), "Model")
+
+
+def test_mapped_scores_are_said() -> None:
+    assert "| Heart | 0.700 | -1.000 | 0.269 |" in section(make_card(score_maps={"Heart": (0.7, -1.0)}), "Calibration")
+
+
+def test_numbers_of_a_twin_are_not_said_of_these_weights() -> None:
+    twin = "a twin trained by the same recipe without the test patients"
+    card = make_card(metrics=(Metric(name="mAP50", value=0.3),), measured_on=twin)
+    text = section(card, "Results")
+    assert f"Measured on {twin}, on the split test; not on these weights." in text
+    assert "neither training nor" not in text
+    assert claim_answers(card)[31].status == "in part"
+    assert twin in claim_answers(card)[31].text
 
 
 def test_one_class_models_count_all_boxes() -> None:

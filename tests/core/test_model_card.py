@@ -1,9 +1,12 @@
 import pytest
+import yaml
 
 from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.model_card import (
+    CurvePoint,
     Metric,
     ModelCard,
+    OperatingCurve,
     Thresholds,
     TrainingData,
     check_file,
@@ -36,6 +39,47 @@ def test_round_trip(tmp_path, card):
     write_card(tmp_path / "m.card.yaml", card)
     assert read_card(tmp_path / "m.card.yaml") == card
     assert "not a medical device" in (tmp_path / "m.card.yaml").read_text()
+
+
+def test_round_trip_of_what_the_deployed_model_does_beside_the_network(tmp_path, card):
+    points = (
+        CurvePoint(
+            conf=0.01, sensitivity=0.9, sensitivity_low=0.8, sensitivity_high=1.0, false_positives_per_image=7.5
+        ),
+        CurvePoint(conf=0.99, sensitivity=None, false_positives_per_image=0.0, precision=None),
+    )
+    full = ModelCard.model_validate(
+        card.model_dump()
+        | {
+            "flip": True,
+            "tiles": {"side": 0.5, "overlap": 0.25},
+            "score_maps": {"Mass/Nodule": (0.7, -1.0)},
+            "operating_curve": OperatingCurve(
+                split="test", n_images=9, n_boxes=4, n_patients=5, iou=0.4, points=points
+            ).model_dump(),
+            "measured_on": "a twin",
+        }
+    )
+    write_card(tmp_path / "m.card.yaml", full)
+    assert read_card(tmp_path / "m.card.yaml") == full
+    lines = (tmp_path / "m.card.yaml").read_text().splitlines()
+    assert len([line for line in lines if '"conf": ' in line]) == 2  # a line a point
+
+
+def test_a_card_from_before_these_fields_loads(tmp_path, card):
+    """Nothing but the whole film, and the scores of the network."""
+    values = card.model_dump(mode="json")
+    for name in ("flip", "tiles", "score_maps", "operating_curve", "measured_on"):
+        values.pop(name)
+    (tmp_path / "m.card.yaml").write_text(yaml.safe_dump(values))
+    assert read_card(tmp_path / "m.card.yaml") == card
+    assert (card.flip, card.tiles, card.score_maps, card.operating_curve, card.measured_on) == (
+        False,
+        None,
+        {},
+        None,
+        "",
+    )
 
 
 def test_the_right_file_passes(tmp_path, card):

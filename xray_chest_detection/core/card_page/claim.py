@@ -166,10 +166,8 @@ def _evaluation(card: ModelCard) -> Answers:
         return answers
     first = metrics[0]
     answers[28] = ("reported", "Average precision, free-response sensitivity, precision and recall; see Results.")
-    answers[32] = (
-        "reported",
-        f"The split {first.split}: {_count(first.n_images, 'images')}, {_count(first.n_boxes, 'boxes')}.",
-    )
+    on = f"The split {first.split}: {_count(first.n_images, 'images')}, {_count(first.n_boxes, 'boxes')}."
+    answers[32] = ("in part", f"{on} Measured on {card.measured_on}.") if card.measured_on else ("reported", on)
     with_interval = [metric for metric in metrics if metric.low is not None]
     if with_interval:
         answers[29] = ("reported", "95 % intervals by a bootstrap over patients. No test of significance.")

@@ -1,5 +1,6 @@
 """What a model card says to people, section by section."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ _INTENDED = (
 )
 _COUNTS = {"patients": "patients", "images": "images", "without_box": "without a box", "boxes": "boxes"}
 _CALIBRATION = ("ECE", "calibration")
+_CURVE_SCORES = {5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90}  # hundredths; the page is to be read
 _PARITY = {
     "n_images": "images of val",
     "n_boxes": "boxes compared, score from 0.05",
@@ -36,6 +38,7 @@ def card_page(card: ModelCard) -> Page:
         "Limits": (Bullets(card.limits) if card.limits else Text(NOT_REPORTED),),
         "Results": _results(card),
         "Operating point": _operating_point(card),
+        "Operating curve": _operating_curve(card),
         "Calibration": _calibration(card),
         "Data": _data(card),
         "Training": _training(card),
@@ -56,6 +59,7 @@ def _facts(card: ModelCard) -> Table:
         "task": "detection: boxes with a class and a score",
         "architecture": card.architecture,
         "input": f"one grey image, scaled and padded to {card.image_size_px} x {card.image_size_px} px",
+        "looks at": _looks_at(card),
         "classes": ", ".join(card.classes),
         "trained": card.created or NOT_REPORTED,
         "licence of the weights": card.licence,
@@ -68,11 +72,12 @@ def _results(card: ModelCard) -> tuple[Block, ...]:
     metrics = [metric for metric in card.metrics if not _is_calibration(metric)]
     if not metrics:
         return (Text(NOT_MEASURED),)
-    first = metrics[0]
-    note = (
-        f"Measured on the split {first.split}, on patients that neither training nor the choice of thresholds saw. "
-        "In brackets: 95 % intervals by a bootstrap over patients."
+    on = (
+        f"Measured on the split {metrics[0].split}, on patients that neither training nor the choice of thresholds saw."
     )
+    if card.measured_on:
+        on = f"Measured on {card.measured_on}, on the split {metrics[0].split}; not on these weights."
+    note = f"{on} In brackets: 95 % intervals by a bootstrap over patients."
     return Text(note), _metric_table(metrics)
 
 
@@ -96,15 +101,56 @@ def _operating_point(card: ModelCard) -> tuple[Block, ...]:
     return Text(text), Table(("class", "shown from score", f"boxes in {point.chosen_on}"), rows)
 
 
+def _operating_curve(card: ModelCard) -> tuple[Block, ...]:
+    curve = card.operating_curve
+    if curve is None:
+        return (Text(NOT_MEASURED),)
+    note = (
+        f"What happens when boxes of every class are shown from one score: share of the {curve.n_boxes} findings that "
+        f"are found (IoU {curve.iou:g}), and wrong boxes per film, on {curve.n_images} films of {curve.n_patients} "
+        f"patients (split {curve.split}). In brackets: 95 % intervals. The card has a point at every hundredth."
+    )
+    rows = tuple(
+        (
+            f"{point.conf:g}",
+            _number(point.sensitivity, point.sensitivity_low, point.sensitivity_high),
+            _number(
+                point.false_positives_per_image,
+                point.false_positives_per_image_low,
+                point.false_positives_per_image_high,
+            ),
+            _number(point.precision, None, None),
+        )
+        for point in curve.points
+        if round(100 * point.conf) in _CURVE_SCORES
+    )
+    return Text(note), Table(("shown from score", "sensitivity", "false positives per film", "precision"), rows)
+
+
 def _calibration(card: ModelCard) -> tuple[Block, ...]:
+    maps = _score_maps(card)
     metrics = [metric for metric in card.metrics if _is_calibration(metric)]
     if metrics:
         note = (
             "Expected calibration error (ECE): how far the score of a box is from the share of boxes of such scores "
             "that are right, 0 at best. Boxes are those of the model here."
         )
-        return Text(note), _metric_table(metrics)
-    return (Text(f"{NOT_MEASURED} Scores order the boxes of this model; they are not probabilities."),)
+        return Text(note), _metric_table(metrics), *maps
+    return (Text(f"{NOT_MEASURED} Scores order the boxes of this model; they are not probabilities."), *maps)
+
+
+def _score_maps(card: ModelCard) -> tuple[Block, ...]:
+    if not card.score_maps:
+        return ()
+    note = (
+        f"Scores are mapped by a line on their logit, fitted on {card.thresholds.chosen_on}, before the thresholds: "
+        "the network's score of 0.5 becomes the one shown here."
+    )
+    rows = tuple(
+        (name, f"{slope:.3f}", f"{offset:.3f}", f"{1 / (1 + math.exp(-offset)):.3f}")
+        for name, (slope, offset) in card.score_maps.items()
+    )
+    return Text(note), Table(("class", "slope", "offset", "0.5 becomes"), rows)
 
 
 def _data(card: ModelCard) -> tuple[Block, ...]:
@@ -165,10 +211,20 @@ def _metric_table(metrics: Iterable[Metric]) -> Table:
 
 
 def _value(metric: Metric) -> str:
-    if metric.value is None:
+    return _number(metric.value, metric.low, metric.high)
+
+
+def _number(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
         return "undefined"
-    interval = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f}-{metric.high:.3f})"
-    return f"{metric.value:.3f}{interval}"
+    interval = "" if low is None or high is None else f" ({low:.3f}-{high:.3f})"
+    return f"{value:.3f}{interval}"
+
+
+def _looks_at(card: ModelCard) -> str:
+    tiles = "" if card.tiles is None else f", and overlapping tiles of {card.tiles.side:g} of its longer side"
+    mirror = ", and the same mirrored; boxes of both are fused" if card.flip else ""
+    return f"the whole film{tiles}{mirror}"
 
 
 def _pairs(header: tuple[str, str], rows: dict[str, str]) -> Table:
