@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,16 @@ def test_an_unknown_model_is_refused_before_any_work(tmp_path, make_model):
     make_model(tmp_path, "multi")
     with pytest.raises(ModelError, match=r"no model 'two' \(known: multi\)"):
         predict_radiograph(Registry.load(tmp_path), RADIOGRAPH, models=["multi", "two"])
+
+
+def test_models_run_at_the_same_time_and_answer_as_one_after_another(tmp_path, make_model):
+    for place, name in enumerate(("multi", "binary", "other")):
+        make_model(tmp_path, name, head=HEAD + np.array([[place, 0, 0, 0, 0, 0]]).T)
+    together = Registry.load(tmp_path, at_once=2)
+    meeting = threading.Barrier(2, timeout=30)
+    assert together.each(lambda name: meeting.wait() >= 0, together.names[:2]) == [True, True]
+    names = ["other", "multi", "binary"]
+    expected = predict_radiograph(Registry.load(tmp_path), RADIOGRAPH, models=names)
+    answer = predict_radiograph(together, RADIOGRAPH, models=names)
+    assert answer == expected
+    assert list(answer["models"]) == names

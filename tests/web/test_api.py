@@ -236,10 +236,10 @@ def test_a_model_that_fails_on_a_film_costs_only_itself(
 def test_models_are_loaded_once_however_many_ask_first(root: Path) -> None:
     calls = []
 
-    def load(folder: Path, *, threads: int | None = None) -> Registry:
+    def load(folder: Path, **options: object) -> Registry:
         calls.append(folder)
         time.sleep(0.05)
-        return Registry.load(folder, threads=threads)
+        return Registry.load(folder, **options)
 
     app = create_app(DemoConfig(), root=root, load=load)
     threads = [threading.Thread(target=lambda: app.test_client().get("/readyz")) for _ in range(8)]
@@ -303,15 +303,3 @@ def test_api_answers_are_not_stored_and_set_no_cookie(app: Flask, png: bytes) ->
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in response.headers
-
-
-def test_threads_of_the_configuration_reach_the_sessions(root: Path) -> None:
-    seen: list[int | None] = []
-
-    def load(folder: Path, *, threads: int | None = None) -> Registry:
-        seen.append(threads)
-        return Registry.load(folder, threads=threads)
-
-    loader: Callable[..., Registry] = load
-    create_app(DemoConfig(threads=3), root=root, load=loader).test_client().get("/readyz")
-    assert seen == [3]

@@ -1,6 +1,7 @@
 """Configuration of the web demo."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,7 +19,9 @@ class DemoConfig(StrictModel):
         samples: Folders with sample images, each listed without its sub-folders.
         host: Address `python demo.py` binds to.
         port: Port `python demo.py` binds to.
-        threads: CPU threads of one prediction; None leaves the choice to the runtime.
+        runtime: What runs the models: `onnxruntime`; `openvino` and `openvino-fast` (bfloat16, other scores), an extra.
+        threads: CPU threads of one model on one film; None takes every core.
+        models_at_once: Models that run at the same time, over all requests; None takes one a core.
         max_upload_mib: Largest request, in MiB. App Engine takes no more than 32.
         max_pixels: Largest image, in pixels, refused before it is decoded.
     """
@@ -28,6 +31,8 @@ class DemoConfig(StrictModel):
     samples: tuple[Path, ...] = (Path("images_for_inference"), Path("images_for_inference/fetched"))
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=1, le=65535)
-    threads: int | None = Field(None, ge=1)
+    runtime: Literal["onnxruntime", "openvino", "openvino-fast"] = "onnxruntime"
+    threads: int | None = Field(1, ge=1)
+    models_at_once: int | None = Field(None, ge=1)
     max_upload_mib: int = Field(32, ge=1, le=1024)
     max_pixels: int = Field(64_000_000, ge=1)

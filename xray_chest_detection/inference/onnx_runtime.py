@@ -56,8 +56,8 @@ def open_onnx(path: Path, *, threads: int | None) -> OnnxNetwork:
 def _share_arena() -> None:
     """Make one arena for all models of the process.
 
-    Four YOLOv8s at 800 px, one after another or two at a time: 331 and 413 MB at the most with one arena, 491 and 661 MB
-    without any, at the same speed. An arena a model keeps the largest peak of each for ever.
+    Four YOLOv8s at 800 px, one after another or two at a time, take 331 and 413 MB at the most with one arena, 491 and
+    661 MB without any, at the same speed. An arena for each model keeps the largest peak of each for ever.
     """
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg({}))

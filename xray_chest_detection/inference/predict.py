@@ -18,7 +18,7 @@ def detect_radiograph(
     conf: float | Mapping[str, float] | None = None,
     tiles: Tiles | None = None,
 ) -> dict[str, Detections]:
-    """Findings of one radiograph by each of the named models; models of one input size share the scaled image.
+    """Findings of one radiograph by each of the named models; models that look at the same share the scaled image.
 
     Args:
         registry: The models.
@@ -32,14 +32,16 @@ def detect_radiograph(
     """
     sessions = {name: registry.get(name) for name in models}
     asked = conf if isinstance(conf, Mapping) else dict.fromkeys(sessions, conf)
+    kinds = {name: (session.card.image_size_px, tiles or session.card.tiles) for name, session in sessions.items()}
     prepared: dict[tuple[int, Tiles | None], Prepared] = {}
-    found: dict[str, Detections] = {}
     for name, session in sessions.items():
-        kind = session.card.image_size_px, tiles or session.card.tiles
-        if kind not in prepared:
-            prepared[kind] = session.prepare(radiograph.pixels, tiles=tiles)
-        found[name] = session.detect_prepared(prepared[kind], conf=asked.get(name))
-    return found
+        if kinds[name] not in prepared:
+            prepared[kinds[name]] = session.prepare(radiograph.pixels, tiles=tiles)
+
+    def detect(name: str) -> Detections:
+        return sessions[name].detect_prepared(prepared[kinds[name]], conf=asked.get(name))
+
+    return dict(zip(sessions, registry.each(detect, sessions), strict=True))
 
 
 def predict_radiograph(

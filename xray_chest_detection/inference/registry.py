@@ -1,14 +1,19 @@
 """All models of a folder, by name."""
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
+from xray_chest_detection.core.machine import give_back_memory
 from xray_chest_detection.core.model_card import CARD_SUFFIX
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.session import DetectorSession
 
 ORDER = ("multi", "binary", "cardiomegaly", "mass_nodule")
+
+Result = TypeVar("Result")
 
 
 class Registry:
@@ -19,20 +24,24 @@ class Registry:
         errors: Name of each unusable model to a message of one line.
     """
 
-    def __init__(self, sessions: dict[str, DetectorSession], errors: dict[str, str]) -> None:
+    def __init__(self, sessions: dict[str, DetectorSession], errors: dict[str, str], *, at_once: int = 1) -> None:
         rank = {name: place for place, name in enumerate(ORDER)}
         self._sessions = sessions
         self.names: tuple[str, ...] = tuple(sorted(sessions, key=lambda name: (rank.get(name, len(ORDER)), name)))
         self.errors = errors
+        self._pool = ThreadPoolExecutor(at_once, "models") if at_once > 1 else None
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int | None = None, runtime: Runtime | None = None) -> Self:
+    def load(
+        cls, folder: Path, *, threads: int | None = None, runtime: Runtime | None = None, at_once: int = 1
+    ) -> Self:
         """Open every model that has a card in the folder.
 
         Args:
             folder: Holds `<name>.card.yaml` files and the model files they name.
             threads: Threads for one image; None lets the runtime use every core.
             runtime: What runs the models, as in `network.open_network`.
+            at_once: Models that may run at the same time, over all images that are being looked at.
 
         Raises:
             ModelError: There is no model in the folder, or none of them can be used.
@@ -57,7 +66,12 @@ class Registry:
         if not sessions:
             first = next(iter(errors.values()))
             raise ModelError(f"{folder}: none of its {len(errors)} models can be used; {first}")
-        return cls(sessions, errors)
+        give_back_memory()
+        return cls(sessions, errors, at_once=at_once)
+
+    def each(self, work: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
+        """Do some work for each of the names, as many at once as the registry allows; results in their order."""
+        return list(map(work, names) if self._pool is None else self._pool.map(work, names))
 
     def get(self, name: str) -> DetectorSession:
         """The model of this name.

@@ -76,7 +76,14 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = config.max_upload_mib * MIB
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    hub = ModelHub(root / config.checkpoints, config.models, threads=config.threads, load=load)
+    hub = ModelHub(
+        root / config.checkpoints,
+        config.models,
+        runtime=config.runtime,
+        threads=config.threads,
+        at_once=config.models_at_once,
+        load=load,
+    )
     gallery = Gallery([root / folder for folder in config.samples], max_pixels=config.max_pixels)
     app.register_blueprint(pages.blueprint(config, hub, gallery))
     app.register_blueprint(api.blueprint(config, hub, gallery))
