@@ -3,9 +3,7 @@
 Source: DICOM PS3.3 C.7.6.3.1.2 (photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT and window).
 """
 
-import io
 import re
-import struct
 import textwrap
 from typing import Any, NamedTuple
 
@@ -15,17 +13,41 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
-from xray_chest_detection.core.radiograph import MAX_PIXELS, PERCENTILES, Radiograph, check_size, to_8_bit
+from xray_chest_detection.core.dicom_bounds import (
+    BoundedReader,
+    check_codestream,
+    check_fragments,
+    check_run_lengths,
+    ends_early,
+)
+from xray_chest_detection.core.radiograph import MAX_PIXELS, PERCENTILES, Radiograph, check_size, row_blocks, to_8_bit
 from xray_chest_detection.errors import ImageError
 
 RADIOGRAPHY = ("CR", "DX", "RG", "DR", "RF", "XA", "PX", "OT", "SC")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _MAX_VALUES = 1 << 20  # distinct pixel values a lookup table is built for
 _MIN_SHOWN = 0.02  # share of pixels strictly inside a window, below which the window cannot be meant
-_SIZE_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame; the others are tables
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_COST, _COMPRESSED_COST = 2, 3  # peak memory of decoding one pixel, in pixels of 8-bit grey
+_CODESTREAMS = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes}
+# Nothing else is read: not who the patient is, nor tables that place frames where the checks would not look for them.
+_ELEMENTS = [
+    *("SOPClassUID", "Modality", "ViewPosition", "ImageLaterality", "Laterality"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PixelData"),
+]
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
@@ -73,28 +95,39 @@ def to_grey8(dataset: Dataset, *, name: str = "DICOM", max_pixels: int = MAX_PIX
 
 def _to_grey8(dataset: Dataset, *, name: str, max_pixels: int) -> GreyImage:
     _check_header(dataset, name=name, max_pixels=max_pixels)
-    stored = _stored_values(dataset, name=name, max_pixels=max_pixels)
+    stored = _stored_values(dataset, name=name)
     low, high = int(stored.min()), int(stored.max())
     if high - low >= _MAX_VALUES:
         raise ImageError(f"{name}: pixel values from {low} to {high} are no radiograph; export it with at most 16 bits")
-    offsets = stored.astype(np.int32) - np.int32(low) if stored.dtype.kind == "i" else stored - stored.dtype.type(low)
     inputs = np.arange(low, high + 1, dtype=np.int64)
-    counts = np.bincount(offsets.reshape(-1), minlength=len(inputs))
+    blocks = row_blocks(stored.shape)  # an index takes 8 bytes a pixel
+    counts = np.zeros(len(inputs), np.int64)
+    for rows in blocks:
+        counts += np.bincount(_offsets(stored[rows], low).ravel(), minlength=len(inputs))
     unit, notes = _display_values(dataset, inputs, counts)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         unit, notes = 1 - unit, (*notes, "MONOCHROME1 inverted")
     modality = _code(dataset, "Modality")
     if modality and modality not in RADIOGRAPHY:
         notes = (*notes, f"modality {modality} is not radiography")
-    return GreyImage(to_8_bit(unit)[offsets], notes)
+    shown, pixels = to_8_bit(unit), np.empty(stored.shape, np.uint8)
+    for rows in blocks:
+        pixels[rows] = shown[_offsets(stored[rows], low)]
+    return GreyImage(pixels, notes)
+
+
+def _offsets(stored: NDArray[Any], low: int) -> NDArray[np.int64]:
+    return stored.astype(np.int64) - low
 
 
 def _read_dataset(content: bytes, *, name: str) -> Dataset:
     if DeflatedExplicitVRLittleEndian.encode() in content:  # a small file could unpack to any size
         raise ImageError(f"{name}: deflated DICOM is not read; rewrite it uncompressed, for example with dcmconv +te")
     try:
-        dataset = pydicom.dcmread(io.BytesIO(content), force=True)
+        dataset = pydicom.dcmread(BoundedReader(content, name=name), force=True, specific_tags=_ELEMENTS)
         known = len(dataset) > 0 and any(tag in dataset for tag in ("SOPClassUID", "Modality", "Rows"))
+    except ImageError:
+        raise
     except Exception as error:  # pydicom raises anything on damaged data
         raise ImageError(f"{name}: damaged DICOM file ({_reason(error)}); copy or export it again") from None
     if not known:
@@ -112,22 +145,19 @@ def _check_header(dataset: Dataset, *, name: str, max_pixels: int) -> None:
     rows, columns, frames = int(dataset.Rows), int(dataset.Columns), int(dataset.get("NumberOfFrames") or 1)
     photometric, samples = str(dataset.PhotometricInterpretation), int(dataset.get("SamplesPerPixel") or 1)
     if photometric not in _GREY or samples != 1:
-        raise ImageError(f"{name}: colour DICOM ({photometric[:16]}) is not a radiograph; export the grey original")
+        found = _code(dataset, "PhotometricInterpretation") or "unknown"
+        raise ImageError(f"{name}: colour DICOM ({found}) is not a radiograph; export the grey original")
     if frames != 1:
         raise ImageError(f"{name}: DICOM file with {frames} frames; export one frame as a file of its own")
-    check_size(columns, rows, name=name, max_pixels=max_pixels)
+    cost = _COMPRESSED_COST if dataset["PixelData"].is_undefined_length else _COST
+    check_size(columns, rows, name=name, max_pixels=max_pixels, cost=cost, mode="DICOM")
 
 
-def _stored_values(dataset: Dataset, *, name: str, max_pixels: int) -> NDArray[Any]:
+def _stored_values(dataset: Dataset, *, name: str) -> NDArray[Any]:
     """Stored pixel values `(H, W)`, signed or unsigned integers."""
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     if syntax.is_transfer_syntax and syntax.is_encapsulated:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        size = _codestream_size(frame)
-        if size is not None:  # decoders trust the compressed data, not the header that was checked
-            check_size(*size, name=name, max_pixels=max_pixels)
-        if frame[:2] == _JPEG_START and not frame.rstrip(b"\0\xff").endswith(_JPEG_END):  # decoders fill up
-            raise ImageError(f"{name}: DICOM compressed as {syntax.name} ends too early; copy or export it again")
+        _check_frame(dataset, syntax, name=name)
     try:
         stored = np.asarray(pixel_array(dataset))
     except Exception as error:  # every decoder has errors of its own
@@ -142,22 +172,17 @@ def _stored_values(dataset: Dataset, *, name: str, max_pixels: int) -> NDArray[A
     return stored
 
 
-def _codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None for anything else.
-
-    Source: ITU-T T.81 B.2.2 (frame header), T.87 C.2.2 (SOF55), T.800 A.5.1 (SIZ).
-    """
-    if frame[:4] == b"\xff\x4f\xff\x51":
-        width, height, left, top = struct.unpack_from(">IIII", frame, 8)
-        return width - left, height - top
-    place = 2
-    while frame[:2] == _JPEG_START and place + 9 <= len(frame) and frame[place] == 0xFF:
-        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
-        if marker in _SIZE_MARKERS:
-            height, width = struct.unpack_from(">HH", frame, place + 5)
-            return width, height
-        place += 2 + length
-    return None
+def _check_frame(dataset: Dataset, syntax: UID, *, name: str) -> None:
+    """Refuse compressed pixel data whose decoding would not give the image of the header."""
+    check_fragments(dataset.PixelData, name=name)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if syntax == RLELossless:
+        check_run_lengths(frame, segment_bytes=rows * columns, name=name)
+    elif syntax in _CODESTREAMS:
+        check_codestream(frame, rows=rows, columns=columns, name=name)
+        if ends_early(frame):
+            raise ImageError(f"{name}: DICOM compressed as {syntax.name} ends too early; copy or export it again")
 
 
 def _display_values(

@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, UnidentifiedImageError
 
+from xray_chest_detection.core.image_bounds import check_structure, check_tags
 from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, stretch
 from xray_chest_detection.errors import ImageError
 
 __all__ = ["MAX_PIXELS", "Radiograph", "decode_image", "read_image", "starts_like_an_image"]
 
 ALLOWED = "PNG, JPEG, TIFF, WebP, BMP or DICOM"
-# Pillow knows many more formats; the ones left out start other programs (EPS) or never hold a radiograph.
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+# Pillow knows many more formats. The ones left out start other programs (EPS), can be made to read for hours (GIF) or
+# hardly ever hold a radiograph, and every decoder is one more that a stranger's bytes reach.
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+_REFUSED = {b"GIF8": "GIF", b"\0\0\0\x0cjP  ": "JPEG 2000"}
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"\0\0\0\x0cjP  ")
 _GREY_SPREAD = 16  # lossy compression tints grey by a few levels
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 0, 262, 0x0112
+_WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _TIFF_TILE_SIDES, _EXIF_ORIENTATION = 0, 262, (322, 323), 0x0112
+# Peak memory of decoding one pixel, in pixels of 8-bit grey (4 bytes); measured by tests/core/test_image_bounds.py.
+_COSTS, _OTHER_COST, _WEBP_COST = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "P": 2, "RGB": 2}, 3, 4
 # One image is decoded at a time: it bounds the memory peak of a threaded server, and warning filters are global.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -57,6 +62,7 @@ def decode_image(content: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> 
     """
     if not content:
         raise ImageError(f"{name}: the file is empty (0 bytes); choose a {ALLOWED} image")
+    check_structure(content, name=name, max_pixels=max_pixels)
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if content[128:132] == b"DICM":
@@ -94,6 +100,9 @@ def _decode_unidentified(content: bytes, error: Exception, *, name: str, max_pix
     # Without the preamble the first element is (0002,xxxx) or (0008,xxxx), little or big endian.
     if content[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
         return _decode_dicom(content, name=name, max_pixels=max_pixels)
+    refused = next((kind for start, kind in _REFUSED.items() if content.startswith(start)), None)
+    if refused is not None:
+        raise ImageError(f"{name}: {refused} images are not read; save it as PNG") from None
     if starts_like_an_image(content[:132]):
         raise ImageError(f"{name}: damaged or truncated image; copy or export the file again") from None
     raise ImageError(f"{name}: not an image that can be read; choose a {ALLOWED} file") from None
@@ -106,13 +115,16 @@ def _decode_dicom(content: bytes, *, name: str, max_pixels: int) -> Radiograph:
 
 
 def _decode_pillow(image: Image.Image, *, name: str, max_pixels: int) -> Radiograph:
-    check_size(*image.size, name=name, max_pixels=max_pixels)
-    several = bool(getattr(image, "is_animated", False))
-    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    cost = _WEBP_COST if image.format == "WEBP" else _COSTS.get(image.mode, _OTHER_COST)
+    check_size(*image.size, name=name, max_pixels=max_pixels, cost=cost, mode=f"{image.format} {image.mode}")
     try:
+        several = bool(getattr(image, "is_animated", False))
+        white_is_zero = _check_plugin(image, name=name, max_pixels=max_pixels)
         image.load()
         pixels, notes = _to_grey(image, white_is_zero=white_is_zero)
-        orientation = _orientation(image)
+        orientation = _orientation(image, name=name)
+    except ImageError:
+        raise
     except Exception as error:  # Pillow's plug-ins raise anything on damaged data
         raise _damaged(name, error) from None
     if several:
@@ -122,6 +134,23 @@ def _decode_pillow(image: Image.Image, *, name: str, max_pixels: int) -> Radiogr
         notes = (*notes, "turned upright as its EXIF orientation says")
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     return Radiograph(np.ascontiguousarray(pixels), name, kind, notes=notes)
+
+
+def _check_plugin(image: Image.Image, *, name: str, max_pixels: int) -> bool:
+    """What only some formats have: whether white is zero; refuses tiles and packings that cost too much.
+
+    Raises:
+        ImageError: A tile is larger than any image may be, or the packing is decoded in Python, a byte at a time.
+    """
+    if image.format == "BMP" and any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):
+        raise ImageError(f"{name}: run-length BMP images are not read; save it as PNG")
+    if image.format != "TIFF":
+        return False
+    tags = image.tag_v2  # type: ignore[attr-defined]  # of TIFF images
+    width, height = (int(tags.get(tag, 0)) for tag in _TIFF_TILE_SIDES)
+    if width * height > max_pixels:
+        raise ImageError(f"{name}: TIFF tiles of {width} x {height} pixels are too large; save it as PNG")
+    return bool(tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO)
 
 
 def _to_grey(image: Image.Image, *, white_is_zero: bool) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -164,8 +193,10 @@ def _deep_to_grey(values: NDArray[np.generic], *, white_is_zero: bool) -> tuple[
     return (255 - grey, (note, "white-is-zero inverted")) if white_is_zero else (grey, (note,))
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, *, name: str) -> int:
     """EXIF orientation 1 to 8; 1 where there is none. Pillow has already turned TIFF files."""
+    check_tags(image.info.get("exif") or b"", name=name)
+    image.info.pop("Raw profile type exif", None)  # an old habit of PNG writers, which Pillow would unpack unchecked
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # damaged EXIF data says nothing about the pixels

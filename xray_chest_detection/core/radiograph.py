@@ -11,6 +11,7 @@ from xray_chest_detection.errors import ImageError
 MAX_PIXELS = 64_000_000
 MIN_SIDE_PX = 32
 PERCENTILES = (0.5, 99.5)
+_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +45,25 @@ class Radiograph:
         return int(self.pixels.shape[0])
 
 
-def check_size(width_px: int, height_px: int, *, name: str, max_pixels: int) -> None:
+def check_size(width_px: int, height_px: int, *, name: str, max_pixels: int, cost: int = 1, mode: str = "grey") -> None:
     """Refuse images that are too large to decode safely or too small to show anything. Call it before decoding.
+
+    Args:
+        width_px: Number of columns.
+        height_px: Number of rows.
+        name: File name for messages.
+        max_pixels: Largest image of 8-bit grey.
+        cost: How many such pixels take as much memory as one of this image while it is decoded.
+        mode: What makes a pixel cost that, for messages.
 
     Raises:
         ImageError: Names the size and the limit.
     """
-    if width_px * height_px > max_pixels:
+    if width_px * height_px * cost > max_pixels:
+        kind = "" if cost == 1 else f" in {mode}"
         raise ImageError(
-            f"{name}: {width_px} x {height_px} pixels are more than the {max_pixels / 1e6:g} million allowed; "
-            "make the image smaller first (2,000 pixels a side are plenty)"
+            f"{name}: {width_px} x {height_px} pixels{kind} are more than the {max_pixels / cost / 1e6:g} million "
+            "allowed; make the image smaller first (2,000 pixels a side are plenty)"
         )
     if min(width_px, height_px) < MIN_SIDE_PX:
         raise ImageError(
@@ -76,16 +86,31 @@ def stretch(values: NDArray[Any]) -> NDArray[np.uint8]:
 
     Percentiles instead of the extremes, because one burnt-in marker or one dead pixel would darken the whole image.
     They are taken from every n-th pixel of large images. Not-a-number counts as black; a constant image is black.
+    Rows are scaled a few at a time: floats of a whole image would take ten times its memory.
     """
     flat = values.reshape(-1)
     sample = flat[:: max(1, flat.size // 1_000_000)].astype(np.float64)
     sample = sample[np.isfinite(sample)]
+    grey = np.zeros(values.shape, np.uint8)
     if sample.size == 0:
-        return np.zeros(values.shape, np.uint8)
+        return grey
     low, high = np.percentile(sample, PERCENTILES)
     if high <= low:
         low, high = sample.min(), sample.max()
     if high <= low:
-        return np.zeros(values.shape, np.uint8)
-    unit = np.nan_to_num((values.astype(np.float32) - np.float32(low)) / np.float32(high - low), nan=0.0)
-    return to_8_bit(unit)
+        return grey
+    for rows in row_blocks(values.shape):
+        unit = (values[rows].astype(np.float32) - np.float32(low)) / np.float32(high - low)
+        grey[rows] = to_8_bit(np.nan_to_num(unit, nan=0.0))
+    return grey
+
+
+def row_blocks(shape: tuple[int, ...]) -> list[slice]:
+    """Slices of rows that together are an image `(H, W)`, each of about a million pixels.
+
+    >>> row_blocks((5, 400_000))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+    """
+    height, width = shape
+    step = max(1, _BLOCK // max(1, width))
+    return [slice(start, start + step) for start in range(0, height, step)]
