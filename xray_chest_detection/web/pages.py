@@ -57,7 +57,7 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
 
     @pages.get("/about")
     def about() -> str:
-        return render_template("about.html", names=hub.names, max_upload_mib=config.max_upload_mib)
+        return render_template("about.html", max_upload_mib=config.max_upload_mib, max_pixels=config.max_pixels)
 
     @pages.get("/api")
     def api() -> str:
