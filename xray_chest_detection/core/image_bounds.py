@@ -85,7 +85,7 @@ def check_tags(block: bytes, *, name: str) -> None:
 
 def _check_png(content: bytes, *, name: str) -> None:
     place, parts = len(_PNG), 0
-    while place + 12 <= len(content):
+    while place + 12 <= len(content) and content[place + 4 : place + 8] != b"IEND":
         parts += 1
         if parts > MAX_PARTS:
             raise _too_much(name, "chunks in a PNG", MAX_PARTS)

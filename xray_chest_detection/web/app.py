@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from xray_chest_detection.config.demo import MIB, DemoConfig
 from xray_chest_detection.errors import ConfigError, ImageError
 from xray_chest_detection.inference.registry import Registry
-from xray_chest_detection.web import api, pages, problems
+from xray_chest_detection.web import api, limits, pages, problems
 from xray_chest_detection.web.gallery import Gallery
 from xray_chest_detection.web.hub import ModelHub
 
@@ -87,6 +87,7 @@ def create_app(
     gallery = Gallery([root / folder for folder in config.samples], max_pixels=config.max_pixels)
     app.register_blueprint(pages.blueprint(config, hub, gallery))
     app.register_blueprint(api.blueprint(config, hub, gallery))
+    limits.install(app, config)
     app.register_error_handler(ImageError, problems.unreadable)
     app.register_error_handler(HTTPException, problems.refused)
     app.register_error_handler(Exception, _broken)
@@ -128,6 +129,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _secure(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest, NotFound, UnsupportedMediaType
 
 from xray_chest_detection.core.images import Radiograph, decode_image
 from xray_chest_detection.web.gallery import Gallery
+from xray_chest_detection.web.limits import stop_if_late
 
 FORM = "multipart/form-data"
 RAW = ("application/dicom", "application/octet-stream")
@@ -30,9 +31,12 @@ def film_of(request: Request, gallery: Gallery, *, max_pixels: int) -> Film:
         NotFound: There is no such sample.
         UnsupportedMediaType: The content is neither a form nor an image.
         ImageError: The bytes are not an image that can be read.
+        GatewayTimeout: Reading it took so long that its client has already been told so.
     """
     content, name = _body(request) if is_raw(request) else _from_form(request, gallery)
-    return Film(content, decode_image(content, name=name, max_pixels=max_pixels))
+    film = Film(content, decode_image(content, name=name, max_pixels=max_pixels))
+    stop_if_late(request)
+    return film
 
 
 def is_raw(request: Request) -> bool:
