@@ -22,7 +22,8 @@ _PROBLEMS = {
     422: ("Not an image", "The bytes are no image that can be read, or it has too many or too few pixels.", False),
     429: ("Too many requests", "This client asks too often.", True),
     500: ("Failure", "The server failed; it says nothing about its inside.", False),
-    503: ("Unavailable", "Too many films are being read at once, it took too long, or no model is loaded.", True),
+    503: ("Unavailable", "Too many films are being read or wait, or none of the models asked for is loaded.", True),
+    504: ("Too late", "The film was not done in time.", False),
 }
 
 
@@ -66,14 +67,14 @@ def _predict(models: Sequence[str], samples: Sequence[str], *, max_bytes: int) -
         | options,
         required=(),
     )
-    alternatives = [{"required": ["file"], "not": {"required": ["sample"]}}]
     if samples:
-        alternatives.append({"required": ["sample"], "not": {"required": ["file"]}})
+        form["oneOf"] = [{"required": ["file"]}, {"required": ["sample"]}]
     else:
         del form["properties"]["sample"]
+        form["required"] = ["file"]
     content: Schema = {
         FORM: {
-            "schema": form | {"oneOf": alternatives},
+            "schema": form,
             "encoding": {"file": {"contentType": ", ".join(RAW_TYPES[:-1])}}
             | {"models": {"style": "form", "explode": False}},
         }
@@ -147,7 +148,7 @@ def _models() -> Schema:
     return {
         "operationId": "models",
         "summary": "The model cards",
-        "responses": {"200": _json("The cards of the loaded models.", answer)} | _refusals((429, 500, 503)),
+        "responses": {"200": _json("The cards of the loaded models.", answer)} | _refusals((500,)),
     }
 
 
@@ -156,7 +157,7 @@ def _healthz() -> Schema:
     return {
         "operationId": "healthz",
         "summary": "Whether the process answers",
-        "responses": {"200": _json("It does.", answer, {"status": "ok"})} | _refusals((500,)),
+        "responses": {"200": _json("It does.", answer, {"status": "ok"})} | _refusals((500, 503)),
     }
 
 

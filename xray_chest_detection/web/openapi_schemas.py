@@ -16,18 +16,18 @@ _SCHEMAS = "#/components/schemas/"
 
 def schemas(models: Sequence[str]) -> dict[str, Schema]:
     """Everything the API answers, by name. `models` are the names of the served models."""
-    marks = {"type": "array", "items": ref("Mark")}
+    marks = _list(ref("Mark"), "Its marks, best first.")
     return {
         "Prediction": an_object(
             {
                 "file": a_text("Name of the film as it was sent."),
-                "width": {"type": "integer", "minimum": 1, "description": "Of the film, px."},
-                "height": {"type": "integer", "minimum": 1, "description": "Of the film, px."},
+                "width": _count("Of the film, px."),
+                "height": _count("Of the film, px."),
                 "models": {
                     "type": "object",
                     "properties": dict.fromkeys(models, marks),
                     "additionalProperties": False,
-                    "description": "The marks of each model, best first.",
+                    "description": "The marks of each model.",
                 },
                 "errors": reasons("Why a model that was asked for is missing, by name."),
                 "image": ref("Image"),
@@ -50,11 +50,7 @@ def schemas(models: Sequence[str]) -> dict[str, Schema]:
                 "format": a_text("What the content is, for example PNG or DICOM."),
                 "view": nullable("DICOM view position, for example PA."),
                 "laterality": nullable("DICOM laterality, L or R."),
-                "notes": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "description": "What was changed on the way to 8-bit grey.",
-                },
+                "notes": _list({"type": "string"}, "What was changed on the way to 8-bit grey."),
             }
         ),
         "Chest": an_object(
@@ -80,36 +76,55 @@ def schemas(models: Sequence[str]) -> dict[str, Schema]:
 
 
 def _coco() -> dict[str, Schema]:
-    whole = {"type": "integer", "minimum": 1}
-    image = an_object({"id": whole, "file_name": {"type": "string"}, "width": whole, "height": whole})
-    category = an_object({"id": whole, "name": {"type": "string"}, "supercategory": {"type": "string"}})
+    image = an_object(
+        {
+            "id": _count("Always 1."),
+            "file_name": a_text("Name of the film as it was sent."),
+            "width": _count("Of the film, px."),
+            "height": _count("Of the film, px."),
+        }
+    )
     annotation = an_object(
         {
-            "id": whole,
-            "image_id": whole,
-            "category_id": whole,
+            "id": _count("Its number."),
+            "image_id": _count("Always 1."),
+            "category_id": _count("Which of the categories."),
             "bbox": numbers(4, "x, y, width, height in pixels of the film."),
             "area": {"type": "number", "minimum": 0, "description": "Width times height."},
-            "iscrowd": {"type": "integer", "enum": [0]},
+            "iscrowd": {"type": "integer", "enum": [0], "description": "A box is no crowd."},
             "score": a_score("Orders the marks of one model; no probability."),
             "model": a_text("Name of the model that marks it."),
         }
     )
-    model = an_object({"title": {"type": "string"}, "sha256": {"type": "string"}, "created": {"type": "string"}})
+    category = an_object(
+        {
+            "id": _count("Its number."),
+            "name": a_text("Class name, the same whichever model marks it."),
+            "supercategory": a_text("Always `finding`."),
+        }
+    )
+    model = an_object(
+        {
+            "title": a_text("Name for people."),
+            "sha256": a_text("Digest of the model file."),
+            "created": a_text("Date of training, ISO 8601."),
+        }
+    )
     info = an_object(
         {
             "description": a_text("The notice, and what else must be said about the film."),
             "models": {"type": "object", "additionalProperties": model, "description": "What was asked, by name."},
         }
     )
+    licences = {"type": "array", "maxItems": 0, "description": "None: the film is the sender's."}
     return {
         "Coco": an_object(
             {
-                "info": info,
-                "licenses": {"type": "array", "maxItems": 0},
-                "images": {"type": "array", "items": image, "minItems": 1, "maxItems": 1},
-                "annotations": {"type": "array", "items": annotation},
-                "categories": {"type": "array", "items": category},
+                "info": info | {"description": "What made this document."},
+                "licenses": licences,
+                "images": _list(image, "The film.") | {"minItems": 1, "maxItems": 1},
+                "annotations": _list(annotation, "The marks, model after model, best first."),
+                "categories": _list(category, "The classes of all models."),
             }
         )
     }
@@ -122,7 +137,7 @@ def _model_schemas() -> dict[str, Schema]:
     mark = an_object(
         {"name": a_text("Class name."), "letter": a_text("Drawn for it."), "colour": a_text("As #rrggbb.")}
     )
-    card["properties"]["classes"] = {"type": "array", "items": mark}
+    card["properties"]["classes"] = _list(mark, "The classes by class id, and how each is drawn.")
     card["properties"]["operating_point"] = a_text("The thresholds in words.")
     card["required"] = list(card["properties"])
     found = {"Model": card} | parts
@@ -131,7 +146,7 @@ def _model_schemas() -> dict[str, Schema]:
         schema = found[name]
         schema.pop("description", None)
         for attribute, text in attribute_texts(kind).items():
-            schema["properties"].setdefault(attribute, {})["description"] = text
+            schema["properties"][attribute].setdefault("description", text)
     return found
 
 
@@ -199,3 +214,11 @@ def reasons(description: str) -> Schema:
 def ref(name: str) -> Schema:
     """One of `schemas`."""
     return {"$ref": _SCHEMAS + name}
+
+
+def _list(items: Schema, description: str) -> Schema:
+    return {"type": "array", "items": items, "description": description}
+
+
+def _count(description: str) -> Schema:
+    return {"type": "integer", "minimum": 1, "description": description}

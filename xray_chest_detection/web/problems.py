@@ -15,7 +15,6 @@ _CURES = {
     404: "The address may be mistyped; the page and the models have links at the top.",
     405: "The page /api lists the addresses of the API and their methods.",
     500: "Try again; if it happens with every film, restart the demo.",
-    503: "Put <model>.onnx and <model>.card.yaml into the checkpoints folder and restart the demo.",
 }
 _FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/openapi.json", "/_ah/")
 _HEADERS = ("Allow", "Retry-After")
