@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -153,6 +153,19 @@ def curve(root: Path) -> OperatingCurve:
     path = root / "checkpoints" / "binary.card.yaml"
     write_card(path, read_card(path).model_copy(update={"operating_curve": made}))
     return made
+
+
+@pytest.fixture
+def asked(app: Flask) -> list[dict[str, str]]:
+    """The fields of every request for marks; ask for it before the page."""
+    fields: list[dict[str, str]] = []
+
+    @app.before_request
+    def write_down() -> None:
+        if request.endpoint == "api.predict":
+            fields.append(request.form.to_dict())
+
+    return fields
 
 
 @pytest.fixture(scope="module")

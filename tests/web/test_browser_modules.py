@@ -1,10 +1,14 @@
 """The pure functions of the page, run in the Chromium that will run them."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from tests.web.browsing import Page, in_chromium
+from xray_chest_detection import web
 
 pytestmark = in_chromium
 
@@ -244,7 +248,8 @@ SIZE, BOUNDS = {"width": 100, "height": 200}, {"width": 400, "height": 400}
 
 
 def test_zooming_keeps_the_place_under_the_pointer(shelf: Page) -> None:
-    code = """(() => { const point = {x: 210, y: 160}; const at = (view) => { const f = m.frame(view, given[0], given[1]);
+    code = """(() => { const point = {x: 210, y: 160};
+        const at = view => { const f = m.frame(view, ...given);
         return [(point.x - f.left) / f.scale, (point.y - f.top) / f.scale]; };
         const near = m.zoomed(m.FIT, 4, point, ...given); return [at(m.FIT), at(near), near.zoom]; })()"""
     before, after, zoom = run(shelf, "view", code, [SIZE, BOUNDS])
@@ -315,3 +320,9 @@ def test_what_was_computed_is_kept_until_an_argument_changes(shelf: Page) -> Non
 @pytest.mark.parametrize(("colour", "ink"), [("#0072b2", "#fff"), ("#f0e442", "#000"), ("#ffffff", "#000")])
 def test_letters_are_legible_on_their_colour(shelf: Page, colour: str, ink: str) -> None:
     assert run(shelf, "dom", "m.inkOn(given)", colour) == ink
+
+
+def test_every_module_is_fetched_at_once(client: FlaskClient) -> None:
+    page = client.get("/").text
+    modules = {path.name for path in (Path(web.__file__).parent / "static").glob("*.js")} - {"main.js", "theme.js"}
+    assert set(re.findall(r'rel="modulepreload" href="/static/([^"]+)"', page)) == modules
