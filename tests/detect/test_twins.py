@@ -45,7 +45,9 @@ def test_weights_of_one_and_numbers_of_the_other(twin: Run, measured: Run, tmp_p
     assert card.measured_on == TWIN
     assert other.measured_on == ""
     assert TWIN in card.limits[0]
-    assert card.metrics == other.metrics != ()
+    assert card.metrics == other.metrics
+    assert [metric.name for metric in card.metrics[:5]] == ["mAP50", "mAP40", "mAP50-95", "AP50 Disc", "AP50 Bar"]
+    assert len(card.metrics) == 17
     assert (card.thresholds, card.operating_curve) == (other.thresholds, other.operating_curve)
     assert card.recipe["weights"] == "yolov8s.yaml"
 

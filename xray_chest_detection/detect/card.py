@@ -18,17 +18,18 @@ from xray_chest_detection.detect.thresholds import read_tuned
 
 TWIN = "a twin trained by the same recipe without the test patients"
 _AT_POINT = " at the operating point"
-# What a card repeats of an evaluation; everything else stays in the run folder.
-_ON_CARD = {
-    *("mAP50", "mAP40", "mAP50-95", "AUROC any finding", f"ECE at IoU {LOW_IOU:g}"),
+# What a card repeats of an evaluation, in this order; everything else stays in the run folder.
+_EACH_CLASS = "AP50 "
+_ON_CARD = (
+    *("mAP50", "mAP40", "mAP50-95", _EACH_CLASS),
     *(
         f"sensitivity at {rate} false positives per image, IoU {LOW_IOU:g}{label}"
-        for rate in ("0.5", "1", "2")
         for label in ("", ", class ignored")
+        for rate in ("0.5", "1", "2")
     ),
     *(f"{name}{_AT_POINT}" for name in ("precision", "recall", "F1", "false positives per image")),
-}
-_ON_CARD_BY_CLASS = "AP50 "
+    *("AUROC any finding", f"ECE at IoU {LOW_IOU:g}"),
+)
 
 _SOURCES = {
     "nih": (
@@ -102,7 +103,7 @@ def make_card(
         training_data=training_data(run, data),
         recipe=_recipe(run) | ({"export": export} if export else {}),
         versions=_versions(run),
-        metrics=tuple(metric for metric in kept.metrics if _belongs_on_card(metric)),
+        metrics=_for_card(kept.metrics),
         operating_curve=kept.operating_curve,
         measured_on=TWIN if measured_by else "",
         limits=(*[_OF_A_TWIN] * bool(measured_by), *limits(run, data, kept.metrics)),
@@ -254,5 +255,8 @@ def _created(run: Run) -> str:
     return read_manifest(run.folder).created if run.finished else ""
 
 
-def _belongs_on_card(metric: Metric) -> bool:
-    return metric.name in _ON_CARD or metric.name.startswith(_ON_CARD_BY_CLASS)
+def _for_card(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+    place = {name: number for number, name in enumerate(_ON_CARD)}
+    kinds = {metric.name: _EACH_CLASS if metric.name.startswith(_EACH_CLASS) else metric.name for metric in metrics}
+    kept = [metric for metric in metrics if kinds[metric.name] in place]
+    return tuple(sorted(kept, key=lambda metric: place[kinds[metric.name]]))
