@@ -81,6 +81,10 @@ class Places:
         self._lock = threading.Lock()
         self._taken = self._bytes = self._late = 0
 
+    def __len__(self) -> int:
+        """Films in work and waiting."""
+        return self._taken
+
     @property
     def stuck(self) -> bool:
         """Whether every film that is worked on is beyond the time limit."""
@@ -150,6 +154,7 @@ def install(app: Flask, config: DemoConfig) -> None:
         max_bytes=config.max_queue_mib * MIB,
         time_limit_s=config.time_limit_s,
     )
+    app.extensions["places"] = places
     rate = None if config.rate_per_minute is None else RateLimit(config.rate_per_minute)
 
     @app.before_request
