@@ -9,6 +9,7 @@ from xray_chest_detection.inference.render import draw_detections, fit, four_pan
 
 NAMES = ("Cardiomegaly", "Effusion")
 ORANGE = (0xE6, 0x9F, 0x00)
+AMBER = (0xE3, 0xB0, 0x4B)
 
 
 def found(*boxes: tuple[float, float, float, float], width: int = 300, height: int = 200) -> Detections:
@@ -98,6 +99,38 @@ def test_panels_stand_two_in_a_row(pixels: np.ndarray, count: int, columns: int,
 )
 def test_the_operating_point_is_written_out(thresholds: dict[str, object], words: str) -> None:
     assert operating_point(card(**thresholds)) == words
+
+
+def test_a_threshold_that_was_asked_for_stands_beside_the_tuned_one() -> None:
+    words = "shown from score 0.05 as asked, tuned 0.20; NMS IoU 0.50"
+    assert operating_point(card(), 0.05) == words
+
+
+def test_the_picture_says_what_was_asked_for_and_what_must_be_known(pixels: np.ndarray) -> None:
+    film = Radiograph(pixels, "film.png", "PNG")
+    plain = four_panel(film, {"multi": found()}, {"multi": card()})
+    asked = four_panel(film, {"multi": found()}, {"multi": card()}, conf={"multi": 0.05})
+    assert (np.asarray(plain) == AMBER).all(axis=2).sum() == 0
+    assert asked.height > plain.height, "the longer line below the title takes a second row"
+    warned = four_panel(film, {"multi": found()}, {"multi": card()}, notes=["This is a cat. " * 20])
+    assert (np.asarray(warned) == AMBER).all(axis=2).sum() > 100
+    assert warned.width == plain.width
+    assert warned.height > plain.height
+
+
+def test_where_a_label_does_not_fit_its_letter_stands_alone() -> None:
+    film = np.full((60, 160), 128, np.uint8)
+
+    def letters(*boxes: tuple[float, float, float, float]) -> int:
+        bare, full = (
+            np.asarray(draw_detections(film, found(*boxes, width=160, height=60), NAMES, labels=labels))
+            for labels in (False, True)
+        )
+        return int(((full == ORANGE).all(axis=2) & (bare != full).any(axis=2)).sum())
+
+    chip = letters((40, 20, 120, 50))
+    assert chip > 100
+    assert letters(*[(0, 0, 160, 60)] * 40) > 4 * chip, "no more than three labels with words fit"
 
 
 def test_classes_of_one_scheme_have_their_own_letter_and_colour() -> None:

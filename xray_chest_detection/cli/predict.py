@@ -128,7 +128,9 @@ def _predict_all(
         found = detect_radiograph(registry, radiograph, models=models, conf=options.conf, tiles=tiles)
         images.append(to_record(registry, radiograph, found))
         if options.pictures is not None:
-            sheet = four_panel(radiograph, found, {model: registry.get(model).card for model in models})
+            cards = {model: registry.get(model).card for model in models}
+            conf = None if options.conf is None else dict.fromkeys(models, options.conf)
+            sheet = four_panel(radiograph, found, cards, conf=conf)
             file = name if name.lower().endswith(".png") else f"{name}.png"
             with atomic_path(options.pictures / file) as temporary:
                 sheet.save(temporary)

@@ -157,7 +157,11 @@ def _healthz() -> Schema:
     return {
         "operationId": "healthz",
         "summary": "Whether the process answers",
-        "responses": {"200": _json("It does.", answer, {"status": "ok"})} | _refusals((500, 503)),
+        "responses": {
+            "200": _json("It does.", answer, {"status": "ok"}),
+            "503": _refusal(503, "Stuck", "Every place is taken by a film that does not end; restart the process."),
+        }
+        | _refusals((500,)),
     }
 
 
@@ -191,17 +195,13 @@ def _openapi() -> Schema:
 
 
 def _problem(status: int) -> tuple[str, Schema]:
-    title, description, retry = _PROBLEMS[status]
-    response: Schema = {
-        "description": description,
-        "content": {
-            CONTENT_TYPE: {
-                "schema": ref("Problem"),
-                "example": {"type": "about:blank", "title": title, "status": status, "detail": description},
-            }
-        },
-    }
-    return f"Problem{status}", response | ({"headers": _RETRY} if retry else {})
+    return f"Problem{status}", _refusal(status, *_PROBLEMS[status])
+
+
+def _refusal(status: int, title: str, description: str, retry: bool = False) -> Schema:
+    example = {"type": "about:blank", "title": title, "status": status, "detail": description}
+    content = {CONTENT_TYPE: {"schema": ref("Problem"), "example": example}}
+    return {"description": description, "content": content} | ({"headers": _RETRY} if retry else {})
 
 
 def _refusals(statuses: Iterable[int]) -> Schema:
