@@ -3,12 +3,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from xray_chest_detection.config.demo import DemoConfig
+from xray_chest_detection.web.app import create_app
 from xray_chest_detection.web.openapi import document as document_of
 
 MODELS = ("multi", "binary", "cardiomegaly", "mass_nodule")
@@ -85,8 +88,9 @@ def test_without_samples_no_sample_can_be_asked_for() -> None:
 
 
 @pytest.mark.slow
-def test_the_server_keeps_what_its_document_says(address: str, tmp_path: Path) -> None:
+def test_the_server_keeps_what_its_document_says(root: Path, serve: Callable[[Flask], str], tmp_path: Path) -> None:
     """Its command line, because that is its stable interface: from Python it needs an older pytest."""
+    address = serve(create_app(DemoConfig(threads=1, rate_per_minute=None), root=root))
     pytest.importorskip("schemathesis", reason="schemathesis, which attacks the API, is not installed")
     options = [
         "--checks=all",
