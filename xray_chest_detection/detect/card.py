@@ -48,7 +48,7 @@ _READERS = {
     "vinbigdata": "VinDr-CXR: three radiologists for each image, independent of each other.",
 }
 _OF_A_TWIN = (
-    "These weights were trained on all films, those of the test patients included, so nobody knows how good they are. "
+    "These weights were also trained on the films of the test patients, so nobody knows how good they are. "
     f"Thresholds and numbers are those of {TWIN}."
 )
 _SYNTHETIC = (SYNTHETIC_DATA, "drawn by data_prep.sample of this project", "CC0-1.0")
