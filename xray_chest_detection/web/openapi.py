@@ -12,7 +12,15 @@ from xray_chest_detection.web.options import CONF_OF, FORMATS, SWITCH
 from xray_chest_detection.web.problems import CONTENT_TYPE
 from xray_chest_detection.web.uploads import FORM
 
-RAW_TYPES = ("image/png", "image/jpeg", "image/tiff", "image/webp", "application/dicom", "application/octet-stream")
+RAW_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/tiff",
+    "image/webp",
+    "image/bmp",
+    "application/dicom",
+    "application/octet-stream",
+)
 _RETRY = {"Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}}
 _PROBLEMS = {
     400: ("Bad request", "An option is unknown or has a value that is not allowed, or no film was sent.", False),
