@@ -23,11 +23,14 @@ def main() -> int:
     tracker = make_tracker(config.comet)  # before torch is imported
     from xray_chest_detection.cli.progress import bar
     from xray_chest_detection.detect.after import finish_run
+    from xray_chest_detection.detect.before import require_trainable
     from xray_chest_detection.detect.train import resume, train
     from xray_chest_detection.report.run import run_report
 
     if tracker.note:
         print(tracker.note)
+    for remark in require_trainable(config):
+        print(f"note: {remark}")
     try:
         run = train(config, tracker) if folder is None else resume(folder, tracker)
         outcome = finish_run(run, run_report(), progress=partial(bar, title="after training"))
@@ -35,9 +38,8 @@ def main() -> int:
         for error in outcome.errors:
             print(f"error: {error}", file=sys.stderr)
         return 1 if outcome.errors else 0
-    except KeyboardInterrupt:
-        print(f"go on with `python train.py --resume {folder or config.runs / config.name}`", file=sys.stderr)
-        raise
+    except KeyboardInterrupt as error:
+        raise type(error)(f"go on with `python train.py --resume {folder or config.runs / config.name}`") from None
     finally:
         tracker.finish()
 

@@ -145,14 +145,48 @@ def test_thresholds_come_first(command: str, run: Path, capsys: pytest.CaptureFi
     assert f"no thresholds chosen yet; run `xray tune-nms {run}` first" in capsys.readouterr().err
 
 
-def test_weights_of_another_class_count(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    helpers().write_random_weights(run / "weights" / "best.pt", classes=("Heart",))
-    with pytest.raises(SystemExit):
-        main(["tune-nms", str(run)])
-    message = capsys.readouterr().err
-    assert "best.pt: trained on 1 classes (Heart), the data set has 2 (Disc, Bar)" in message
-    assert message.count("\n") == 1
-    assert not (run / "thresholds.yaml").exists()
+def with_new_weights(run: Path, **options: object) -> None:
+    """Other weights for a run, with thresholds that say they were chosen for them."""
+    from xray_chest_detection.core.files import sha256_of
+
+    assert main(["tune-nms", str(run), "--device", "cpu"]) == 0
+    weights, thresholds = run / "weights" / "best.pt", run / "thresholds.yaml"
+    before = sha256_of(weights)
+    if options:
+        helpers().write_random_weights(weights, **options)
+    else:
+        weights.write_bytes(weights.read_bytes()[:1000])
+    thresholds.write_text(thresholds.read_text().replace(before, sha256_of(weights)))
+
+
+@pytest.mark.parametrize("command", ["tune-nms", "evaluate", "export"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ("Heart",)}, "best.pt: trained on 1 classes (Heart), the data set has 2 (Disc, Bar)"),
+        ({"classes": ("Bar", "Disc")}, "best.pt: trained on 2 classes (Bar, Disc), the data set has 2 (Disc, Bar)"),
+        ({}, "best.pt: not weights of ultralytics, or damaged ("),
+    ],
+)
+def test_weights_that_do_not_fit_the_data_or_are_cut(
+    command: str,
+    options: dict[str, object],
+    message: str,
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_new_weights(run, **options)
+    before = (run / "thresholds.yaml").read_bytes()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_info:
+        main([command, str(run), *(["--out", str(tmp_path / "out")] if command == "export" else [])])
+    assert exit_info.value.code == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert (run / "thresholds.yaml").read_bytes() == before
+    assert not list((tmp_path / "out").glob("*"))
 
 
 @pytest.mark.parametrize("arguments", [["evaluate"], ["tune-nms", "RUN", "--objective", "best"]])

@@ -1,6 +1,5 @@
 """`xray cross-validate CONFIG.yaml --folds 5`: train a recipe once per fold of the patients and measure it."""
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,9 +32,8 @@ def main(argv: Sequence[str]) -> int:
         tracker = make_tracker(config.comet)  # every fold is an experiment
         try:
             run_fold(plan, fold, tracker=tracker, progress=progress)
-        except KeyboardInterrupt:
-            print("give the same command again to go on", file=sys.stderr)
-            raise
+        except KeyboardInterrupt as error:
+            raise type(error)("give the same command again to go on") from None
         finally:
             tracker.finish()
     missing = unfinished(plan)

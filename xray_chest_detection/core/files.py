@@ -1,5 +1,6 @@
 """Reading and writing files so that a reader never sees half of one."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xray_chest_detection.errors import DataError
+
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # full, over a quota, over a limit for one file
 
 
 @contextmanager

@@ -15,6 +15,7 @@ _INVENTORY = re.compile(
     r"Validating |optimizer: '?optimizer=|WARNING .*(default tensor|workers)|.*from\s+n\s+params|\s*\d+\s+(-1|\[)|"
     r".*summary)"
 )
+_HALVING = re.compile(r".*Reducing to batch=")  # what `detect.train` does and says itself
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,4 +44,6 @@ def progress_only() -> Iterator[None]:
 
 def _is_progress(record: logging.LogRecord) -> bool:
     text = _COLOUR.sub("", record.getMessage()).lstrip("\n")
-    return record.levelno >= logging.WARNING or (bool(text.strip()) and not _INVENTORY.match(text))
+    if record.levelno >= logging.WARNING:
+        return not _HALVING.match(text)
+    return bool(text.strip()) and not _INVENTORY.match(text)

@@ -1,21 +1,23 @@
 """The folder of a training run: what lies where, and reading it back.
 
 `RUN/config.yaml` is the resolved configuration, `RUN/weights/{last,best}.pt` the checkpoints, `RUN/results.csv` the
-epochs, `RUN/manifest.json` (written last) says that the training is complete.
+epochs, `RUN/start.yaml` what the training began with, `RUN/manifest.json` (written last) says that it is complete.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import Field, ValidationError
 
-from xray_chest_detection.config.base import read_config
+from xray_chest_detection.config.base import StrictModel, read_config
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.manifest import FILE_NAME, read_manifest
 from xray_chest_detection.errors import DataError, ModelError
 
 CONFIG_FILE = "config.yaml"
+START_FILE = "start.yaml"
 SPLIT_INPUT = "data/split.csv"  # its name among the inputs of a run's manifest
 
 
@@ -45,6 +47,42 @@ class Run:
     def finished(self) -> bool:
         """Whether the training came to its end."""
         return (self.folder / FILE_NAME).is_file()
+
+
+class Start(StrictModel):
+    """What a training began with, for the session that goes on with it.
+
+    Attributes:
+        classes: Class names of the data set, by class id.
+        split_sha256: The split the data set is a view of; None when its manifest does not say.
+        weights_sha256: Digest of the weights file by its name; empty for random weights.
+        batch: Images a step: the configured number, or half of it once memory has run out.
+    """
+
+    classes: tuple[str, ...]
+    split_sha256: str | None
+    weights_sha256: dict[str, str]
+    batch: int = Field(ge=1)
+
+
+def read_start(run: Run) -> Start | None:
+    """What a run's training began with; None for runs of versions that did not write it.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    path = run.folder / START_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Start.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError):
+        raise ModelError(f"{path}: damaged; remove {run.folder} and train again") from None
+
+
+def write_start(run: Run, start: Start) -> None:
+    """Write what a run's training begins with."""
+    write_text(run.folder / START_FILE, yaml.safe_dump(start.model_dump(mode="json"), sort_keys=False))
 
 
 def open_run(folder: Path) -> Run:

@@ -1,12 +1,15 @@
 """Training a detector with ultralytics, from a configuration to a run folder; and going on with a run that was cut."""
 
-import subprocess
+import gc
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 import torch
+from ultralytics.utils import LOGGER
 
 from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.core.files import FULL_DISK, write_text
 from xray_chest_detection.core.manifest import (
     FILE_NAME,
     Manifest,
@@ -15,20 +18,32 @@ from xray_chest_detection.core.manifest import (
     versions_of,
     write_manifest,
 )
-from xray_chest_detection.data.provenance import require_patients_apart
-from xray_chest_detection.data.yolo import DATA_FILE
-from xray_chest_detection.detect.augment.tones import tone_steps
+from xray_chest_detection.data.yolo import read_classes
+from xray_chest_detection.detect.before import require_same_data, require_trainable
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
-from xray_chest_detection.detect.runs import SPLIT_INPUT, Run, create_run, open_run, split_digest
-from xray_chest_detection.detect.side_labels import read_side_labels
-from xray_chest_detection.detect.tracking import Tracker
-from xray_chest_detection.detect.trainer import XrayTrainer
+from xray_chest_detection.detect.runs import (
+    SPLIT_INPUT,
+    Run,
+    Start,
+    create_run,
+    open_run,
+    read_start,
+    split_digest,
+    write_start,
+)
+from xray_chest_detection.detect.settings import choose_device, overrides_of
+from xray_chest_detection.detect.tracking import Tracker, epoch_rows
+from xray_chest_detection.detect.trainer import NotFiniteError, XrayTrainer
 from xray_chest_detection.detect.weights import is_architecture, resolve_weights
-from xray_chest_detection.errors import ConfigError, DataError, ModelError
+from xray_chest_detection.errors import DataError, ModelError
 
-VALIDATION_CONF = 0.001  # a higher value cuts the precision-recall curve, and mAP is no longer comparable
-VALIDATION_IOU = 0.7
+RESULTS_FILE = "results.csv"
+# Of the allocators of torch on CUDA and on a CPU, of cuBLAS and cuDNN, and of a worker process that the system ended.
+_MEMORY_SIGNS = (
+    "out of memory", "not enough memory", "allocate memory", "cublas_status_alloc_failed",
+    "cudnn_status_internal_error", "unable to find an engine", "killed by signal: killed",
+)  # fmt: skip
 
 
 def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
@@ -40,13 +55,15 @@ def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
 
     Raises:
         ConfigError: There is no such device.
-        DataError: The data set is missing, or its side files are damaged.
+        DataError: No useful training is possible with the data set.
         ModelError: The weights are missing or damaged, the run exists, or the training failed.
     """
-    _require_data(config)
+    require_trainable(config)
     choose_device(config.device)
-    start = _start(config)
-    return _train(create_run(config), start, tracker=tracker)
+    weights = _start(config)
+    run = create_run(config)
+    _begin(run, weights, batch=config.batch)
+    return _train(run, weights, tracker=tracker)
 
 
 def resume(folder: Path, tracker: Tracker | None = None) -> Run:
@@ -54,94 +71,25 @@ def resume(folder: Path, tracker: Tracker | None = None) -> Run:
 
     Raises:
         ConfigError: There is no such device.
-        ModelError: There is no such run, or it is complete.
+        DataError: The data set is missing, or not the one the run began with.
+        ModelError: There is no such run, it is complete or its checkpoint damaged, or the training failed.
     """
     run = open_run(folder)
     if run.finished:
         raise ModelError(f"{folder}: this run is complete, nothing to resume; start another with a new --name")
-    _require_data(run.config)
+    require_trainable(run.config)
+    start = read_start(run)
+    if start is not None:
+        require_same_data(run, start)
     if not run.last.is_file():
-        return _train(run, _start(run.config), tracker=tracker)
-    if _was_stripped(run):
+        weights = _start(run.config)
+        _begin(run, weights, batch=start.batch if start else run.config.batch)
+        return _train(run, weights, tracker=tracker)
+    if not 0 < _saved_epochs(run) < run.config.epochs:
         if tracker is not None:
             tracker.start(run)
         return _finish(run)
-    start = {"model": str(run.last), "resume": str(run.last), "save_dir": str(run.folder.resolve())}
-    return _train(run, start, tracker=tracker)
-
-
-def choose_device(device: str | None) -> str:
-    """The device that was asked for, or the first CUDA device, or the CPU.
-
-    Raises:
-        ConfigError: The device is not on this machine.
-    """
-    if device is None:
-        return "0" if torch.cuda.is_available() else "cpu"
-    numbers = device.split(",")
-    if all(number.isdecimal() for number in numbers):
-        count = torch.cuda.device_count()
-        if max(map(int, numbers)) >= count:
-            here = f"CUDA devices 0 to {count - 1}" if count else "no CUDA device"
-            raise ConfigError(f"device: '{device}': {here} on this machine; try --device cpu")
-    elif device not in ("cpu", "mps"):
-        raise ConfigError(f"device: '{device}' is not one of cpu, mps, 0, 1, ... or several joined by commas")
-    return device
-
-
-def overrides_of(config: DetectConfig, folder: Path) -> dict[str, Any]:
-    """The settings of ultralytics for a configuration. Every value of the configuration has its place here."""
-    augment, device = config.augment, choose_device(config.device)
-    settings: dict[str, Any] = {
-        "data": str((config.data / DATA_FILE).resolve()),
-        "project": str(folder.parent.resolve()),
-        "name": folder.name,
-        "exist_ok": True,
-        "epochs": config.epochs,
-        "patience": config.patience,
-        "imgsz": config.image_size_px,
-        "batch": config.batch,
-        "optimizer": config.optimizer,
-        "lrf": config.final_learning_rate,
-        "cos_lr": config.cosine,
-        "warmup_epochs": config.warmup_epochs,
-        "weight_decay": config.weight_decay,
-        "box": config.box_gain,
-        "cls": config.class_gain,
-        "cls_pw": config.class_balance,
-        "freeze": config.freeze or None,
-        "device": device,
-        "amp": _amp(config.precision, device),
-        "workers": config.workers,
-        "cache": "ram" if config.cache else False,
-        "seed": config.seed,
-        "conf": VALIDATION_CONF,
-        "iou": VALIDATION_IOU,
-        "mosaic": augment.mosaic,
-        "close_mosaic": augment.close_mosaic,
-        "mixup": augment.mixup,
-        "hsv_h": 0.0,
-        "hsv_s": 0.0,
-        "hsv_v": augment.brightness,
-        "degrees": augment.rotate_deg,
-        "translate": augment.translate,
-        "scale": augment.rescale,
-        "fliplr": augment.flip_horizontal,
-        "copy_paste": augment.copy_paste,
-        "erasing": augment.erasing,
-        "augmentations": tone_steps(augment),
-    }
-    if config.learning_rate is not None:
-        settings["lr0"] = config.learning_rate
-    return settings
-
-
-def _amp(precision: str, device: str) -> bool | str:
-    if device in ("cpu", "mps") or precision == "fp32":
-        return False  # bfloat16 on a CPU is done by XrayTrainer: ultralytics refuses it there
-    if precision == "bf16" or torch.cuda.is_bf16_supported():
-        return "bf16"
-    return True
+    return _train(run, _going_on(run), tracker=tracker)
 
 
 def _start(config: DetectConfig) -> dict[str, Any]:
@@ -153,40 +101,85 @@ def _start(config: DetectConfig) -> dict[str, Any]:
     return {"model": str(weights)}
 
 
-def _train(run: Run, start: dict[str, Any], *, tracker: Tracker | None) -> Run:
-    config = run.config
+def _begin(run: Run, weights: dict[str, Any], *, batch: int) -> Start:
+    """Note what a training begins with."""
+    file = Path(str(weights.get("model", "")))
+    start = Start(
+        classes=read_classes(run.config.data),
+        split_sha256=split_digest(run.config.data),
+        weights_sha256=hash_inputs(file) if file.is_file() else {},
+        batch=batch,
+    )
+    write_start(run, start)
+    return start
+
+
+def _train(run: Run, weights: dict[str, Any], *, tracker: Tracker | None) -> Run:
     if tracker is not None:
         tracker.start(run)
+    while not _run_trainer(run, weights, tracker=tracker):
+        gc.collect()  # the trainer that failed is out of reach only now
+        torch.cuda.empty_cache()
+        weights = _going_on(run) if run.last.is_file() else weights
+    return _finish(run)
+
+
+def _run_trainer(run: Run, weights: dict[str, Any], *, tracker: Tracker | None) -> bool:
+    """Train to the end; False when memory ran out and half the batch is to be tried."""
+    config, start = run.config, read_start(run)
+    batch = {} if start is None else {"batch": start.batch}
     try:
         with progress_only():
             trainer = XrayTrainer(
-                overrides=overrides_of(config, run.folder) | start,
+                overrides=overrides_of(config, run.folder) | batch | weights,
                 cpu_bf16=config.precision == "bf16",
                 cpu_workers=min(config.workers, 1),
             )
             if tracker is not None:
                 tracker.follow(trainer)
             trainer.train()
-    except torch.cuda.OutOfMemoryError:
-        raise ModelError(f"{run.folder}: out of GPU memory; resume with a smaller batch or image size") from None
-    except (RuntimeError, OSError, ValueError, TypeError, AssertionError, subprocess.SubprocessError) as error:
-        raise ModelError(f"{run.folder}: training failed: {_one_line(error)}") from error
-    weights = Path(str(start["model"]))
-    new = "resume" not in start and weights.is_file()
-    return _finish(run, weights_sha256=hash_inputs(weights) if new else {})
+    except DataError as error:
+        raise ModelError(f"{error}; then go on with {_resume(run)}") from error
+    except (RuntimeError, OSError, MemoryError, ValueError, TypeError, AssertionError, SubprocessError) as error:
+        if not _is_out_of_memory(error):
+            raise ModelError(f"{run.folder}: {_failure(run, error)}") from error
+        _halve_batch(run)
+        return False
+    return True
 
 
-def _finish(run: Run, *, weights_sha256: dict[str, str] | None = None) -> Run:
+def _halve_batch(run: Run) -> None:
+    """Note that what is left of a run's epochs is done with half the batch, unless it was halved before or is 1."""
+    start = read_start(run) or _begin(run, {}, batch=run.config.batch)
+    if start.batch < run.config.batch or start.batch == 1:
+        again = f", half of the {run.config.batch} that were too many before" if start.batch < run.config.batch else ""
+        raise ModelError(
+            f"{run.folder}: out of memory with batch {start.batch}{again}; free memory and go on with {_resume(run)}, "
+            "or start another run with a smaller --image-size-px or --batch"
+        )
+    write_start(run, start.model_copy(update={"batch": start.batch // 2}))
+    LOGGER.warning(
+        f"{run.folder}: out of memory with batch {start.batch}; going on with batch {start.batch // 2}, as the "
+        "manifest will say"
+    )
+
+
+def _finish(run: Run) -> Run:
     if not run.weights.is_file():
         raise ModelError(f"{run.folder}: no weights were written; look at the training log for the reason")
-    inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]} | (weights_sha256 or {})
-    split = split_digest(run.config.data)
+    start, split = read_start(run), split_digest(run.config.data)
+    inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]}
+    inputs |= {SPLIT_INPUT: split} if split else {}
+    counts = {"data": read_manifest(run.config.data).counts, "epochs": len(epoch_rows(run.folder / RESULTS_FILE))}
+    if start is not None:
+        inputs |= start.weights_sha256
+        counts |= {"batch_halved_to": start.batch} if start.batch < run.config.batch else {}
     manifest = Manifest(
         step="train",
         config=run.config.model_dump(mode="json"),
-        inputs=inputs | ({SPLIT_INPUT: split} if split else {}),
+        inputs=inputs,
         outputs={f"weights/{name}": digest for name, digest in hash_inputs(run.weights).items()},
-        counts={"data": read_manifest(run.config.data).counts, "epochs": _epochs_done(run)},
+        counts=counts,
         seed=run.config.seed,
         versions=versions_of("ultralytics", "torch", "numpy"),
     )
@@ -194,28 +187,51 @@ def _finish(run: Run, *, weights_sha256: dict[str, str] | None = None) -> Run:
     return run
 
 
-def _was_stripped(run: Run) -> bool:
-    """Whether the last checkpoint is a finished one: ultralytics then cannot go on with it, and need not."""
+def _going_on(run: Run) -> dict[str, Any]:
+    """The settings that let ultralytics go on after the last checkpoint, once nothing later is left of the epochs."""
+    for half in run.last.parent.glob(".tmp-*"):
+        half.unlink()
+    _forget_epochs(run.folder / RESULTS_FILE, after=_saved_epochs(run))
+    return {"model": str(run.last), "resume": str(run.last), "save_dir": str(run.folder.resolve())}
+
+
+def _saved_epochs(run: Run) -> int:
+    """The number of epochs behind the last checkpoint; 0 for a finished one, with which ultralytics cannot go on."""
     try:
-        checkpoint = torch.load(run.last, map_location="cpu", weights_only=False)
-        return int(checkpoint["epoch"]) < 0 or _epochs_done(run) >= run.config.epochs
+        return int(torch.load(run.last, map_location="cpu", weights_only=False)["epoch"]) + 1
     except Exception as error:  # pickle, zip and key errors of every kind
         raise ModelError(
             f"{run.last}: damaged checkpoint ({_one_line(error)}); remove it to start this run from the beginning"
         ) from None
 
 
-def _require_data(config: DetectConfig) -> None:
-    if not (config.data / DATA_FILE).is_file():
-        raise DataError(f"{config.data}: no data set here; build it with `python -m data_prep.build_yolo` first")
-    read_manifest(config.data)
-    require_patients_apart(config.data)
-    read_side_labels(config)
+def _forget_epochs(results: Path, *, after: int) -> None:
+    """Take out the lines of epochs whose checkpoint was never written, and half a line."""
+    if not results.is_file():
+        return
+    header, *rows = results.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= after]
+    if kept != rows:
+        write_text(results, "".join([header, *kept]))
 
 
-def _epochs_done(run: Run) -> int:
-    results = run.folder / "results.csv"
-    return max(0, len(results.read_text(encoding="utf-8").splitlines()) - 1) if results.is_file() else 0
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
+
+
+def _failure(run: Run, error: BaseException) -> str:
+    """What went wrong in a training, and how to go on."""
+    if isinstance(error, NotFiniteError):
+        kept = f"{run.last.name} is from before: go on with {_resume(run)}, or " if run.last.is_file() else ""
+        return f"{error}; {kept}start another run with --precision fp32, or a named --optimizer and --learning-rate"
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return f"the disk is full ({_one_line(error)}); free some space, then go on with {_resume(run)}"
+    return f"training failed: {_one_line(error)}"
+
+
+def _resume(run: Run) -> str:
+    return f"`python train.py --resume {run.folder}`"
 
 
 def _one_line(error: BaseException) -> str:

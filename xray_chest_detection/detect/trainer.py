@@ -1,6 +1,7 @@
 """The ultralytics trainer with what this project adds.
 
-Bfloat16 on a CPU, a loss and a validation that know what is unknown, and checkpoints that are never half-written.
+Bfloat16 on a CPU, a loss and a validation that know what is unknown, and checkpoints that are never half-written and
+never without finite numbers.
 """
 
 import os
@@ -25,6 +26,10 @@ from xray_chest_detection.detect.runs import CONFIG_FILE, open_run
 from xray_chest_detection.detect.side_labels import SideLabels, read_side_labels
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
+
+
+class NotFiniteError(RuntimeError):
+    """A training's loss or weights are no finite numbers any more, and going back did not help."""
 
 
 class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -84,13 +89,46 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
             super().train()
 
     def save_model(self) -> bool:
-        """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint."""
+        """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint.
+
+        ultralytics would write weights that are no numbers as zeros, over the last good ones.
+
+        Raises:
+            NotFiniteError: The weights are no finite numbers any more.
+        """
+        state = unwrap_model(self.model).state_dict()
+        if not all(bool(values.isfinite().all()) for values in state.values()):
+            raise NotFiniteError(f"the weights are not finite numbers any more in epoch {self.epoch + 1}")
         last, best = self.last, self.best
         self.last, self.best = _AtomicFile(last), _AtomicFile(best)
         try:
             return bool(super().save_model())
         finally:
             self.last, self.best = last, best
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Go back to last.pt when the loss is no finite number, as ultralytics does: up to three times in a row.
+
+        Raises:
+            NotFiniteError: It did not help.
+        """
+        try:
+            return bool(super()._handle_nan_recovery(epoch))
+        except RuntimeError as error:
+            raise NotFiniteError(f"the loss is not a finite number in epoch {epoch + 1}, time and again") from error
+
+    def _build_train_pipeline(self) -> None:
+        """Build the loaders, once.
+
+        ultralytics comes here again when memory runs out in the first epoch, with half the batch, up to three times.
+        Halving is the business of `detect.train`: once, in any epoch, on a CPU too, and remembered.
+
+        Raises:
+            MemoryError: It came again.
+        """
+        if getattr(self, "_oom_retries", 0):
+            raise MemoryError("out of memory")
+        super()._build_train_pipeline()
 
     def final_eval(self) -> None:
         """Strip and validate the best weights; stripped checkpoints, too, appear whole."""

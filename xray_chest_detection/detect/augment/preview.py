@@ -18,7 +18,7 @@ from xray_chest_detection.data.yolo import DATA_FILE
 from xray_chest_detection.detect.augment.tones import tone_steps
 from xray_chest_detection.detect.dataset import XrayDataset, reading_like_the_demo
 from xray_chest_detection.detect.noise import quiet
-from xray_chest_detection.detect.train import overrides_of
+from xray_chest_detection.detect.settings import overrides_of
 from xray_chest_detection.errors import DataError
 
 _PARTNERS = 96  # films in memory, from which mosaic, mixup and copy_paste take
