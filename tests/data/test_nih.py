@@ -328,6 +328,23 @@ def test_tables_that_do_not_belong_together_are_an_error(tmp_path, write_nih):
         read_nih(NihConfig(root=write_nih(tmp_path / "b", [BOX], [healthy])))
 
 
+def test_films_that_are_labelled_but_not_boxed_come_on_request(tmp_path, write_nih):
+    labels = {1: "Mass", 2: "Infiltration|Hernia", 3: "Hernia", 4: "No Finding", 5: "Effusion"}
+    entries = [f"{number:08d}_000.png,{text},0,{number},50,M,PA,2048,2048,0.1,0.1" for number, text in labels.items()]
+    entries.append("00000002_001.png,Pneumonia,0,2,50,M,PA,2048,2048,0.1,0.1")
+    root = write_nih(tmp_path / "raw", ["00000001_000.png,Mass,100,200,300,150,,,"], entries)
+    (root / "images" / "00000005_000.png").unlink()
+
+    def chosen(unboxed):
+        tables = read_nih(NihConfig(root=root, unboxed=unboxed))
+        assert len(tables.annotations) == 1
+        return tables.counts["unboxed_images"], set(tables.images["image_id"]) - {"00000001_000", "00000004_000"}
+
+    assert chosen(0) == (0, set())
+    assert chosen(1) in [(1, {"00000002_000"}), (1, {"00000002_001"})]
+    assert chosen(9) == (2, {"00000002_000", "00000002_001"})  # not the one with a hernia alone, which nobody boxes
+
+
 @pytest.mark.pack
 def test_the_pack(pack):
     counts = read_nih(NihConfig(root=pack / "nih")).counts
@@ -337,3 +354,4 @@ def test_the_pack(pack):
         "background_images": 726,
         "patients": 1059,
     }
+    assert read_nih(NihConfig(root=pack / "nih", unboxed=2000)).counts["unboxed_images"] == 364

@@ -18,10 +18,12 @@ COMMANDS = {
     "filter-normals": "weaken a run's marks on images that look normal, and measure whether that helps",
     "export": "write a run's model with its card, or compare the formats it can be written in",
     "card": "write a model card as a page, with the CLAIM 2024 check list",
+    "pseudo-label": "guess the boxes of findings that labels name and nobody located, for self-training",
     "agreement": "measure how far the readers of a data set agree, and show where they do not",
     "augmentations": "draw a training film under each augmentation of a training",
     "figures": "draw the curves, confusion matrix and panels of a run, or what is in tables of boxes",
     "pipeline": "synthetic data, from raw files to a served model, in a few minutes",
+    "deploy-check": "try on this machine what `gcloud app deploy` would upload, within the memory it has there",
     "env": "show the versions and the hardware this installation uses",
 }
 

@@ -21,13 +21,16 @@ class NihConfig(StrictModel):
             variable XRAY_NIH_ROOT, then `$XRAY_DATA_PACK/nih`, then `datasets/raw/nih`.
         out: Folder the tables are written to.
         background: Number of finding-free images to add, one per patient first; fewer when fewer exist.
+        unboxed: Number of images to add that are labelled with a finding other images have boxes of, but have no box,
+            chosen likewise; for `xray pseudo-label`.
         missing: What to do with a boxed image that is not on disk: stop, or leave it out and count it.
-        seed: Seed of the choice of finding-free images.
+        seed: Seed of the choice of images without a box.
     """
 
     root: Path | None = None
     out: Path = Path("datasets/interim/nih")
     background: int = Field(2000, ge=0)
+    unboxed: int = Field(0, ge=0)
     missing: Literal["error", "drop"] = "error"
     seed: int = 0
 
@@ -109,7 +112,9 @@ class YoloConfig(StrictModel):
             seeded; not given: all. Validation and test always keep all.
         patches: Parts of the training films as further training images; not given: whole films only. Validation and
             test have whole films only.
-        seed: Seed of the choice of box-free training images and patches.
+        everything_but: Train on all patients, those of val and test too, but this many of val, who stay there for the
+            training's log; test is empty. For weights to be shipped, after the same recipe was measured on the split.
+        seed: Seed of the choice of box-free training images, patches, and the patients that stay in val.
     """
 
     tables: Path = Path("datasets/interim/nih")
@@ -122,6 +127,7 @@ class YoloConfig(StrictModel):
     weights: Literal["none", "agreement", "probability"] = "none"
     train_negatives_per_positive: float | None = Field(None, ge=0)
     patches: PatchesConfig | None = None
+    everything_but: int | None = Field(None, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")

@@ -121,8 +121,8 @@ class DetectConfig(StrictModel):
         class_gain: Weight of the class loss.
         class_balance: Power of the inverse class frequency that weights the classes, 0 (off) to 1.
         mask_unknown: Learn nothing about a class from the empty places of an image whose source never labelled it.
-        mask_unlocated: The same for a class that the image is known to show, but nobody boxed, and for one of which a
-            patch shows too little to box it.
+        mask_unlocated: The same for a class that the image is known to show, but nobody boxed (the box a model guessed
+            counts all the same), and for one of which a patch shows too little to box it.
         label_weights: Multiply each box's share of the loss by its weight.
         freeze: Number of first layers that are not trained.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation

@@ -9,6 +9,7 @@ import pandas as pd
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.data.checks import Check, Report
 from xray_chest_detection.data.dataset_files import DatasetFiles
+from xray_chest_detection.data.everything import trains_on_everything
 from xray_chest_detection.data.label_files import LabelFiles, read_labels
 from xray_chest_detection.data.provenance import provenance_checks
 from xray_chest_detection.data.side_checks import side_file_checks
@@ -42,6 +43,7 @@ def verify_files(files: DatasetFiles, *, split: Path | None = None) -> Report:
 
 
 def _file_checks(files: DatasetFiles) -> list[Check]:
+    needed = ("train", "val") if trains_on_everything(files.folder) else SPLITS
     without_label, without_image, sharing = [], [], []
     splits_of: defaultdict[str, set[str]] = defaultdict(set)
     for split in SPLITS:
@@ -54,7 +56,7 @@ def _file_checks(files: DatasetFiles) -> list[Check]:
             splits_of[stem].add(split)
     twice = [f"{stem}: {', '.join(sorted(splits))}" for stem, splits in splits_of.items() if len(splits) > 1]
     return [
-        Check("split without images", "error", [f"images/{split}" for split in SPLITS if not files.images[split]]),
+        Check("split without images", "error", [f"images/{split}" for split in needed if not files.images[split]]),
         Check("image without label file", "error", without_label),
         Check("label file without image", "error", without_image),
         Check("images that share one label file", "error", sharing),

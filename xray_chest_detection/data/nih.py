@@ -1,4 +1,7 @@
-"""NIH ChestX-ray14 as an image and an annotation table: the boxed images, and finding-free ones as background."""
+"""NIH ChestX-ray14 as an image and an annotation table: the boxed images, and finding-free ones as background.
+
+On request also images with a finding that nobody boxed on them.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +54,8 @@ def read_nih(config: NihConfig) -> NihTables:
     boxed = entries[entries["image_id"].isin(set(present["image_id"]))]
     healthy = entries[entries["healthy"] & entries["image_id"].isin(files.keys())]
     background = choose_background(healthy, config.background, seed=config.seed)
-    images = _image_table(pd.concat([boxed, background]), files)
+    unboxed = choose_background(_unboxed(entries, boxed, files), config.unboxed, seed=config.seed)
+    images = _image_table(pd.concat([boxed, background, unboxed]), files)
     counts = (
         box_counts
         | entry_counts
@@ -61,6 +65,7 @@ def read_nih(config: NihConfig) -> NihTables:
             "boxed_images_with_findings_nobody_boxed": _count_unboxed_findings(boxed, present),
             "boxes": len(present),
             "background_images": len(background),
+            "unboxed_images": len(unboxed),
             "patients": int(images["patient_id"].nunique()),
         }
     )
@@ -106,10 +111,19 @@ def _require_entries(annotations: pd.DataFrame, entries: pd.DataFrame, *, path: 
         )
 
 
+def _unboxed(entries: pd.DataFrame, boxed: pd.DataFrame, files: Collection[str]) -> pd.DataFrame:
+    """The images on disk that are labelled with a finding of the box list, and have no box at all."""
+    without_box = entries[entries["image_id"].isin(list(files)) & ~entries["image_id"].isin(boxed["image_id"])]
+    return without_box[without_box["labels"].map(_boxable).astype(bool)]
+
+
+def _boxable(labels: str) -> set[str]:
+    """The findings of the box list that an image is labelled with, as the box list spells them."""
+    return {IN_BOX_LIST.get(label, label) for label in labels.split("|")} & set(BOX_LABELS)
+
+
 def _count_unboxed_findings(boxed: pd.DataFrame, annotations: pd.DataFrame) -> int:
     """Boxed images whose labels name a further boxable finding that nobody drew: a detector learns to miss it."""
     drawn = dict(annotations.groupby("image_id")["class_name"].agg(set))
-    named = boxed.set_index("image_id")["labels"].map(
-        lambda text: {IN_BOX_LIST.get(label, label) for label in text.split("|")} & set(BOX_LABELS)
-    )
+    named = boxed.set_index("image_id")["labels"].map(_boxable)
     return sum(bool(labels - drawn[image_id]) for image_id, labels in named.items())

@@ -8,6 +8,7 @@ from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.manifest import FILE_NAME, Manifest, read_manifest
 from xray_chest_detection.data.checks import Check
 from xray_chest_detection.data.dataset_files import DatasetFiles
+from xray_chest_detection.data.everything import as_trained
 from xray_chest_detection.data.side_files import UNKNOWN_FILE, WEIGHTS_FILE
 from xray_chest_detection.data.splits import SPLIT_FILE, read_split, shared_patients
 from xray_chest_detection.data.yolo import INDEX_FILE, read_index
@@ -36,7 +37,7 @@ def provenance_checks(files: DatasetFiles, split: Path | None = None) -> list[Ch
     else:
         advice = f"nothing proves which split this is; {_BUILD_AGAIN}"
         checks.append(Check("no manifest.json", "warning", [str(files.folder / FILE_NAME)], advice))
-    return [*checks, *_split_checks(files, manifest, split)]
+    return [*checks, _everything_check(files, manifest), *_split_checks(files, manifest, split)]
 
 
 def require_patients_apart(folder: Path) -> None:
@@ -62,6 +63,13 @@ def require_patients_apart(folder: Path) -> None:
         )
 
 
+def _everything_check(files: DatasetFiles, manifest: Manifest | None) -> Check:
+    patients = None if manifest is None else manifest.config.get("everything_but")
+    places = [] if patients is None else [f"{files.folder}: all but {patients} patients of val, those of test too"]
+    advice = "nobody is left to test on: measure the same recipe on another data set of the same split"
+    return Check("trains on everything", "warning", places, advice)
+
+
 def _changed_outputs(folder: Path, manifest: Manifest) -> list[str]:
     changed = []
     for name, digest in sorted(manifest.outputs.items()):
@@ -81,7 +89,7 @@ def _split_checks(files: DatasetFiles, manifest: Manifest | None, given: Path | 
         advice = "nothing was compared with the split; name its folder with --split"
         return [Check("split not found", "warning", [str(files.folder)], advice)]
     try:
-        split = read_split(folder)
+        split = as_trained(read_split(folder), manifest)
     except DataError as error:
         return [Check("split cannot be read", "error", [str(error)])]
     path = folder / SPLIT_FILE

@@ -35,7 +35,7 @@ def side_file_checks(files: DatasetFiles) -> list[Check]:
         for reason, of_reason in unknown.items()
         for file, unknown_ids in sorted(of_reason.items())
         for class_id in unknown_ids
-        if reason != "cut_off" and class_id in class_ids.get(file, [])
+        if reason not in ("guessed", "cut_off") and class_id in class_ids.get(file, [])
     ]
     return [
         Check("side file names an image that is not in index.csv", "error", strangers),

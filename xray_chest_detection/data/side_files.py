@@ -2,8 +2,9 @@
 
 `unknown.csv`: one row an image and class: `file` (relative to the data set, as in `index.csv`), `class_name`, `reason`.
 `not_labelled`: the source's readers did not look for this class. `not_located`: the image is labelled with the class,
-but has no box of it. `cut_off`: the image is a patch of a film that shows too little of a finding of this class to box
-it; other findings of the class may have their box. In all cases the absence of a box says nothing.
+but has no box of it. `guessed`: the same, but a model says where it may be (`data.pseudo_boxes`), and the box counts
+with a weight. `cut_off`: the image is a patch of a film that shows too little of a finding of this class to box it;
+other findings of the class may have their box. In all cases the absence of a box says nothing.
 
 `label_weights.csv`: one row a box whose weight is not 1: `file`, `line` (of the label file, from 1), `weight` in
 (0, 1].
@@ -13,7 +14,7 @@ Both files are left out when they would have no row.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -24,8 +25,8 @@ UNKNOWN_FILE = "unknown.csv"
 WEIGHTS_FILE = "label_weights.csv"
 UNKNOWN_COLUMNS = ["file", "class_name", "reason"]
 WEIGHT_COLUMNS = ["file", "line", "weight"]
-Reason = Literal["not_labelled", "not_located", "cut_off"]
-REASONS: tuple[Reason, ...] = ("not_labelled", "not_located", "cut_off")
+Reason = Literal["not_labelled", "not_located", "guessed", "cut_off"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 _CURE = "build the data set again with data_prep.build_yolo"
 
 

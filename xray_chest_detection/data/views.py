@@ -8,7 +8,9 @@ import pandas as pd
 from xray_chest_detection.config.data import SPLITS, YoloConfig
 from xray_chest_detection.core.schemes import FINDING, ClassScheme
 from xray_chest_detection.data.class_names import box_classes, known_classes, labelled_classes
+from xray_chest_detection.data.everything import everything_but
 from xray_chest_detection.data.label_files import label_lines
+from xray_chest_detection.data.pseudo_boxes import is_guess
 from xray_chest_detection.data.readings import SEPARATOR
 from xray_chest_detection.data.side_files import Reason
 from xray_chest_detection.errors import DataError
@@ -36,8 +38,9 @@ class View:
     merged: int
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Per split: images, images without a box, patients, and boxes per class."""
+        """Per split: images, images without a box, patients, boxes per class, and guessed ones where there are any."""
         result = {}
+        guessed = is_guess(self.labels)
         for split in SPLITS:
             images = self.images[self.images["split"] == split]
             labels = self.labels[self.labels["image_id"].isin(images["image_id"])]
@@ -48,6 +51,8 @@ class View:
                 "patients": len(images[["source", "patient_id"]].drop_duplicates()),
                 "boxes": len(labels),
             } | {name: int(per_class.get(index, 0)) for index, name in enumerate(self.classes)}
+            if guessed.any():
+                result[split]["guessed"] = int(guessed[labels.index].sum())
         return result
 
 
@@ -57,9 +62,10 @@ def make_view(
     """Select the images and boxes of a multiclass, binary or one-class data set.
 
     A class is unknown on an image when the image is not labelled for it, or is labelled with it but has no box of it:
-    the finding is there, nobody drew where. An image that tells nothing about the class of a one-class data set is
-    left out of it. In a binary data set "Finding" is unknown on an image that is labelled with a class but has no box
-    at all; where one finding has a box and another has none, the image stays as it is.
+    the finding is there, nobody drew where, or a model guessed. An image that tells nothing about the class of a
+    one-class data set is left out of it. In a binary data set "Finding" is unknown on an image that is labelled with a
+    class but has no box at all that somebody drew; where one finding has a box and another has none, the image stays as
+    it is.
 
     Boxes of one class and image whose label lines would be equal become one, with the largest of their weights:
     ultralytics would drop all but one of them and sort the other lines.
@@ -67,22 +73,26 @@ def make_view(
     Images of the split that the tables lack are an error, and the reverse.
 
     Raises:
-        DataError: Tables and split disagree, the boxes are still those of several readers, the scheme does not know a
-            label or class, or no box has the weight that is asked for.
+        DataError: Tables and split disagree, the boxes are still those of several readers, a model guessed a box on an
+            image that is not trained on, the scheme does not know a label or class, or no box has the weight that is
+            asked for.
     """
+    if config.everything_but is not None:
+        split = everything_but(split, config.everything_but, seed=config.seed)
     _check_one_reading(images, config)
     _check_same_images(images, split, config)
     images = images.merge(split[["image_id", "split"]], on="image_id")
+    _check_guesses(images, annotations, config)
     sizes_px = images.set_index("image_id")[["width", "height"]]
     labels = annotations.assign(united=box_classes(images, annotations, scheme)).dropna(subset="united")
-    unknown = _unknown_classes(images, labels, scheme)
+    unknown = unknown_classes(images, labels, scheme)
     if config.kind == "one_class":
         name = str(config.class_name)
         scheme.index_of(name)
         names: tuple[str, ...] = (name,)
         labels = labels[labels["united"] == name]
-        images = images[~images["image_id"].isin(unknown.loc[unknown["class_name"] == name, "image_id"])]
-        unknown = unknown.iloc[:0]
+        unknown = unknown[unknown["class_name"] == name]
+        images = images[~images["image_id"].isin(unknown.loc[unknown["reason"] != "guessed", "image_id"])]
     elif config.kind == "binary":
         labels, names = labels.assign(united=FINDING), (FINDING,)
         unknown = _unknown_findings(unknown, labels)
@@ -151,30 +161,57 @@ def _check_one_reading(images: pd.DataFrame, config: YoloConfig) -> None:
         )
 
 
-def _unknown_classes(images: pd.DataFrame, labels: pd.DataFrame, scheme: ClassScheme) -> pd.DataFrame:
-    drawn = set(zip(labels["image_id"], labels["united"], strict=True))
+def unknown_classes(images: pd.DataFrame, labels: pd.DataFrame, scheme: ClassScheme) -> pd.DataFrame:
+    """The classes whose absence of boxes says nothing on an image: columns image_id, class_name, reason.
+
+    Args:
+        images: Image table.
+        labels: Annotation table with the class of each box in `united`.
+        scheme: Class scheme.
+    """
+    by_model = is_guess(labels)
+    drawn, guessed = (
+        set(zip(rows["image_id"], rows["united"], strict=True)) for rows in (labels[~by_model], labels[by_model])
+    )
     rows: list[tuple[str, str, Reason]] = []
     for image_id, known, named in zip(
         images["image_id"], known_classes(images, scheme), labelled_classes(images, scheme), strict=True
     ):
         rows += [(image_id, name, "not_labelled") for name in scheme.classes if name not in known]
-        rows += [(image_id, name, "not_located") for name in named if name in known and (image_id, name) not in drawn]
+        for name in named:
+            if name in known and (image_id, name) not in drawn:
+                rows.append((image_id, name, "guessed" if (image_id, name) in guessed else "not_located"))
     return pd.DataFrame(rows, columns=["image_id", "class_name", "reason"])
 
 
 def _unknown_findings(unknown: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Images with a finding that nobody located, and no box; a class that a source lacks leaves "Finding" known."""
-    unlocated = unknown[(unknown["reason"] == "not_located") & ~unknown["image_id"].isin(labels["image_id"])]
-    return unlocated.drop_duplicates("image_id").assign(class_name=FINDING)
+    """Images with a finding that nobody located, and no box of a reader; a class a source lacks changes nothing."""
+    drawn = labels.loc[~is_guess(labels), "image_id"]
+    unlocated = unknown[(unknown["reason"] != "not_labelled") & ~unknown["image_id"].isin(drawn)]
+    first = unlocated.sort_values("reason", kind="stable").drop_duplicates("image_id")  # "guessed" before "not_located"
+    return first.assign(class_name=FINDING)
+
+
+def _check_guesses(images: pd.DataFrame, annotations: pd.DataFrame, config: YoloConfig) -> None:
+    """A guess is for training: a model must not be judged by what another one guessed."""
+    trained_on = images.loc[images["split"] == "train", "image_id"]
+    judged = annotations[is_guess(annotations) & ~annotations["image_id"].isin(trained_on)]
+    if len(judged):
+        raise DataError(
+            f"{config.tables}: a model guessed a box on image '{judged['image_id'].iloc[0]}', which is not in train "
+            f"({len(judged)} such boxes); make the tables without --everyone, or train on everything_but a few patients"
+        )
 
 
 def _weights(labels: pd.DataFrame, config: YoloConfig) -> "pd.Series[float]":
-    if config.weights == "none":
-        return pd.Series(1.0, labels.index)
-    values = labels[config.weights]
-    if values.isna().all():
+    """What each box counts; a guess always counts what its table says."""
+    weights = pd.Series(1.0, labels.index) if config.weights == "none" else labels[config.weights]
+    if config.weights != "none" and weights.isna().all():
         raise DataError(
             f"{config.tables}: no box has a value in the column '{config.weights}' that weights asks for; unite with "
             "a rule that gives one (probability: --consensus.rule em), or set weights to none"
         )
-    return values.fillna(1.0).clip(lower=MIN_WEIGHT)
+    by_model = is_guess(labels)
+    if by_model.any():
+        weights = weights.where(~by_model, labels["probability"])
+    return weights.fillna(1.0).clip(lower=MIN_WEIGHT)

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from xray_chest_detection.config.data import SPLITS
 from xray_chest_detection.core import boxes
 from xray_chest_detection.core.matching import BoxTable
+from xray_chest_detection.data.everything import trains_on_everything
 from xray_chest_detection.data.side_files import read_unknown
 from xray_chest_detection.data.yolo import INDEX_FILE, PATCH, read_classes, read_index
 from xray_chest_detection.errors import DataError
@@ -59,6 +60,11 @@ def read_labelled_split(folder: Path, split: str) -> LabelledSplit:
     classes = read_classes(folder)
     index = read_index(folder)
     rows = index[(index["split"] == split) & (index[PATCH] == "")].sort_values("image_id")
+    if rows.empty and trains_on_everything(folder):
+        raise DataError(
+            f"{folder}: trains on everything, so nobody is left in '{split}'; measure the same recipe on another data "
+            "set of the same split"
+        )
     if rows.empty:
         raise DataError(f"{folder / INDEX_FILE}: the split '{split}' has no images; {_CURE}")
     patients = rows["source"] + ":" + rows["patient_id"]

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.cross_validate import CrossValidateConfig
 from xray_chest_detection.config.data import SplitConfig, YoloConfig
 from xray_chest_detection.config.detect import DetectConfig
@@ -20,10 +19,10 @@ from xray_chest_detection.core.manifest import (
     versions_of,
     write_manifest,
 )
-from xray_chest_detection.data.build import STEP as BUILD_STEP
+from xray_chest_detection.data.build import read_view
 from xray_chest_detection.data.folds import FOLDS_FILE, fold_counts, make_folds, read_folds, write_folds
 from xray_chest_detection.data.splits import SPLIT_FILE, split_inputs
-from xray_chest_detection.data.tables import ANNOTATIONS_FILE, read_tables
+from xray_chest_detection.data.tables import read_tables
 from xray_chest_detection.data.yolo import read_index
 from xray_chest_detection.detect.runs import CONFIG_FILE, Run, open_run
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
@@ -107,7 +106,7 @@ def prepare(config: CrossValidateConfig) -> Plan:
             another cross-validation.
         ConfigError: The weights were trained on patients that are tested here.
     """
-    view = _view_of(config.data)
+    view = read_view(config.data)
     images, annotations = read_tables(view.tables)
     start = Manifest(
         step=STEP,
@@ -129,20 +128,6 @@ def prepare(config: CrossValidateConfig) -> Plan:
     counts = {"folds": fold_counts(plan.folds, annotations)}
     write_manifest(place, start.model_copy(update={"outputs": hash_inputs(place / FOLDS_FILE), "counts": counts}))
     return plan
-
-
-def _view_of(data: Path) -> YoloConfig:
-    """The view settings a data set was built with, if its boxes and scheme still are those of today."""
-    manifest, cure = read_manifest(data), "build it again with `python -m data_prep.build_yolo`"
-    if manifest.step != BUILD_STEP:
-        raise DataError(f"{data / FILE_NAME}: written by '{manifest.step}', expected '{BUILD_STEP}'; {cure}")
-    view = validate(YoloConfig, manifest.config, place=str(data / FILE_NAME))
-    for path in (view.tables / ANNOTATIONS_FILE, view.scheme):
-        if not path.is_file():
-            raise DataError(f"{data}: was built from {path}, which is not there; {cure}")
-        if manifest.inputs.get(path.name) != sha256_of(path):
-            raise DataError(f"{data}: {path} was changed since this data set was built; {cure}")
-    return view
 
 
 def _view_settings(view: YoloConfig) -> dict[str, Any]:

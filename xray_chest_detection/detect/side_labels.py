@@ -73,6 +73,7 @@ def read_side_labels(config: DetectConfig) -> SideLabels | None:
     wanted: dict[Reason, bool] = {
         "not_labelled": config.mask_unknown,
         "not_located": config.mask_unlocated,
+        "guessed": config.mask_unlocated,
         "cut_off": config.mask_unlocated,
     }
     reasons = [reason for reason, use in wanted.items() if use]
