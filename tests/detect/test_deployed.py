@@ -82,6 +82,21 @@ def test_the_choice_says_what_it_was_made_for(flipped_run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("views", "expected"),
+    [
+        (Views(), []),
+        (Views(tiles=Tiles(side=0.4)), ["The model looks at the film and tiles of 0.4 of its longer side."]),
+        (
+            Views(score_maps={"a": (1.0, 0.0)}),
+            ["Scores are mapped by class, by lines fitted on the split of the thresh"],
+        ),
+    ],
+)
+def test_views_in_words(views: Views, expected: list[str]) -> None:
+    assert [sentence[: len(begin)] for sentence, begin in zip(views.told, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(
     "change", [{"flip_views": False}, {"calibrate": False}, {"tiles": Tiles()}], ids=["flip", "maps", "tiles"]
 )
 def test_thresholds_of_other_views_are_refused(flipped_run: Run, change) -> None:
@@ -111,7 +126,9 @@ def test_an_evaluation_tells_its_views_and_its_curve(flipped_run: Run) -> None:
     result = evaluate(flipped_run, "test", resamples=30, device="cpu")
     assert result.views == read_tuned(flipped_run).views
     page = evaluation_markdown(result)
-    assert "The model looks at the film as it is and mirrored, fused; scores mapped by class." in page
+    assert (
+        "The model looks at the film as it is and mirrored, and fuses what it sees. Scores are mapped by class" in page
+    )
     written = json.loads(write_evaluation(flipped_run, result, page)[0].read_text())
     assert written["views"]["flip"] is True
     assert written["operating_curve"]["n_patients"] == result.n_patients

@@ -69,16 +69,16 @@ class Views(StrictModel):
     score_maps: dict[str, ScoreMap] = Field(default_factory=dict)
 
     @property
-    def words(self) -> str:
-        """The same for people; empty for the whole film as it is with the scores of the network.
+    def told(self) -> tuple[str, ...]:
+        """The same for people, a sentence each; none for the whole film as it is with the scores of the network.
 
-        >>> Views(flip=True, score_maps={"a": (1.0, 0.0)}).words
-        'the film as it is and mirrored, fused; scores mapped by class'
+        >>> Views(flip=True).told
+        ('The model looks at the film as it is and mirrored, and fuses what it sees.',)
         """
-        looked_at = "the film" if self.tiles is None else f"the film and tiles of {self.tiles.side:g} of its side"
-        looked_at += " as it is and mirrored, fused" * self.flip
-        told = [looked_at] * (self.flip or self.tiles is not None)
-        return "; ".join(told + ["scores mapped by class"] * bool(self.score_maps))
+        film = "the film" if self.tiles is None else f"the film and tiles of {self.tiles.side:g} of its longer side"
+        looks = f"The model looks at {film}" + " as it is and mirrored, and fuses what it sees" * self.flip + "."
+        maps = "Scores are mapped by class, by lines fitted on the split of the thresholds."
+        return (*[looks] * (self.flip or self.tiles is not None), *[maps] * bool(self.score_maps))
 
 
 class TunedThresholds(StrictModel):

@@ -181,8 +181,7 @@ def _intro(evaluation: Evaluation) -> list[str]:
         f"{point.chosen_on} by {point.objective or 'hand'}.",
         "Average precision, sensitivity and AUROC use every box from score 0.001 up.",
     ]
-    if evaluation.views.words:
-        sentences.append(f"The model looks at {evaluation.views.words}.")
+    sentences += evaluation.views.told
     if evaluation.resamples:
         sentences.append(f"In brackets: 95 % intervals from {evaluation.resamples} resamples of the patients.")
     return [*sentences, "What each number means: docs/evaluation.md."]
