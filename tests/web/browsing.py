@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WIDE, PHONE, SMALLEST = (1440, 900), (390, 844), (320, 640)
+WIDE, TABLET, PHONE, SMALLEST = (1440, 900), (1024, 768), (390, 844), (320, 640)
 
 in_chromium = [
     pytest.mark.slow,

@@ -208,3 +208,18 @@ def test_a_crowd_is_capped_and_its_labels_do_not_cover_each_other(page: Page, pn
             apart_x = a["right"] <= b["left"] + 0.1 or b["right"] <= a["left"] + 0.1
             apart_y = a["bottom"] <= b["top"] + 0.1 or b["bottom"] <= a["top"] + 0.1
             assert apart_x or apart_y
+
+
+def test_no_box_stays_dimmed_when_focus_and_threshold_change_together(page: Page, png: bytes) -> None:
+    read(page, png)
+    page.locator("#headline").hover()
+    page.locator("#findings button").first.focus()
+    expect(page.locator(".overlay.lifting:visible")).to_have_count(4)
+    page.evaluate(
+        """() => { document.activeElement.blur();
+        const slider = document.querySelector('#thresholds [data-model="binary"] input[type=range]');
+        slider.value = 0.05;
+        slider.dispatchEvent(new Event('input')); }"""
+    )
+    expect(boxes(page, "binary")).to_have_count(2)
+    expect(page.locator(".overlay.lifting:visible")).to_have_count(0)

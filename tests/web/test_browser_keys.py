@@ -9,6 +9,7 @@ import pytest
 from tests.web.browsing import (
     PHONE,
     SMALLEST,
+    TABLET,
     WIDE,
     Page,
     boxes,
@@ -122,7 +123,7 @@ def test_the_light_theme_is_kept_for_the_next_page(page: Page, address: str) -> 
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE, SMALLEST], ids=str)
+@pytest.mark.parametrize("size", [WIDE, TABLET, PHONE, SMALLEST], ids=str)
 def test_nothing_scrolls_sideways(page: Page, address: str, png: bytes, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     assert not scrolls_sideways(page)

@@ -231,7 +231,9 @@ def test_thresholds_move_and_come_back(shelf: Page, change: str, expected: dict[
         ("m.looked(m.switchedModel(s, 'a'), 'a')", ["a"]),
         ("m.switchedModel(m.looked(s, 'a'), 'a')", ["b"]),
         ("m.switchedModel(m.switchedModel(s, 'a'), 'b')", ["all"]),
-        ("{...s, narrow: true}", ["all"]),
+        ("m.resized(s, true)", ["a"]),
+        ("m.looked(m.resized(s, true), null)", ["all"]),
+        ("m.resized(m.resized(s, true), false)", ["a", "b"]),
     ],
 )
 def test_switches_decide_which_films_are_seen(shelf: Page, change: str, panels: list[str]) -> None:

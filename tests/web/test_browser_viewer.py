@@ -72,8 +72,9 @@ def test_two_fingers_zoom(page: Page, png: bytes) -> None:
     read(page, png)
     page.locator('.panel[data-model="multi"] .stage').evaluate(
         """stage => { const {x, y} = stage.getBoundingClientRect();
+        const held = {pointerType: 'touch', button: 0, buttons: 1, bubbles: true};
         const touch = (type, pointerId, dx) => stage.dispatchEvent(new PointerEvent(type,
-            {pointerId, pointerType: 'touch', clientX: x + dx, clientY: y + 100, button: 0, bubbles: true}));
+            {...held, pointerId, clientX: x + dx, clientY: y + 100}));
         touch('pointerdown', 11, 150); touch('pointerdown', 12, 200);
         touch('pointermove', 11, 125); touch('pointermove', 12, 225);
         touch('pointerup', 11, 125); touch('pointerup', 12, 225); }"""

@@ -39,7 +39,7 @@ export function downloads(store, address, { onFail }) {
 
   for (const button of buttons) button.addEventListener("click", () => save(button.dataset.download));
   byId("copy").addEventListener("click", () => copy(line, byId("copy")));
-  store.listen(render);
+  store.listen(render, ({ phase, source, off, conf }) => [phase, source, off, conf]);
 }
 
 function give(blob, name) {

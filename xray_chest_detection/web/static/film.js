@@ -11,17 +11,25 @@ const NARROW_PX = 280;
 const FEW = 4;
 const measuring = document.createElement("canvas").getContext("2d");
 measuring.font = LABEL.font;
+const widths = new Map();
 
 export class Film {
-  constructor(stage, { onLoad }) {
+  constructor(stage, { onLoad, onResize }) {
     this.stage = stage;
     this.image = stage.querySelector(".film");
     this.note = stage.querySelector(".stage-note");
     this.overlay = stage.querySelector(".overlay");
     this.broken = false;
+    this.bounds = { width: 0, height: 0 };
     this.drawn = null;
+    this.lifted = undefined;
     this.settle = () => {};
     this.settled = Promise.resolve();
+    // Asking for the size would make the browser lay out the page in the middle of drawing it.
+    new ResizeObserver(([{ contentRect: { width, height } }]) => {
+      this.bounds = { width, height };
+      onResize();
+    }).observe(stage);
     this.image.addEventListener("load", () => {
       this.image.hidden = false;
       this.broken = false;
@@ -56,10 +64,6 @@ export class Film {
     return this.image.hasAttribute("src") && !this.broken;
   }
 
-  get bounds() {
-    return { width: this.stage.clientWidth, height: this.stage.clientHeight };
-  }
-
   // The size of the film in its own pixels: the server's once it is known, before that the picture's.
   sizeIn(answer) {
     if (answer) return { width: answer.width, height: answer.height };
@@ -74,12 +78,15 @@ export class Film {
     const wanted = [marks, state.view, size.width, size.height, bounds.width, bounds.height];
     if (this.drawn?.every((value, index) => value === wanted[index])) return;
     this.drawn = wanted;
+    this.lifted = undefined; // the new boxes do not know yet
     const placed = frame(state.view, size, bounds);
     this.place(placed, size);
     this.drawMarks(marks, placed, size, bounds);
   }
 
   lift(ids) {
+    if (ids === this.lifted) return;
+    this.lifted = ids;
     this.overlay.classList.toggle("lifting", ids !== null);
     for (const group of this.overlay.children) group.classList.toggle("lifted", ids?.has(group.dataset.id) ?? false);
   }
@@ -137,7 +144,8 @@ function labelPart(mark, { rect, free }, text) {
 }
 
 function labelSize(text) {
-  return { width: Math.ceil(measuring.measureText(text).width) + 2 * LABEL.pad + LABEL.strip, height: LABEL.height };
+  if (!widths.has(text)) widths.set(text, Math.ceil(measuring.measureText(text).width));
+  return { width: widths.get(text) + 2 * LABEL.pad + LABEL.strip, height: LABEL.height };
 }
 
 // Whether labels say the class beside its letter: where there is room, or few of them.

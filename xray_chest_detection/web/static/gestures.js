@@ -26,7 +26,8 @@ export function gestures(element, { zoom, pan, light, twice }) {
   });
   element.addEventListener("pointermove", (event) => {
     const finger = fingers.get(event.pointerId);
-    if (!finger) return;
+    if (!event.buttons) fingers.delete(event.pointerId); // let go outside the element
+    if (!finger || !event.buttons) return;
     const before = finger.now;
     finger.now = place(event);
     if (fingers.size === 2) pinch(fingers, event.pointerId, before, { zoom, pan });

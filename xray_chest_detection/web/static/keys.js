@@ -46,8 +46,8 @@ export function keys(store, viewer) {
 
 // One step back: out of a row, then from one model to all, then to the whole film.
 function back(store, viewer) {
-  const { lifted, solo, narrow } = store.get();
-  if (lifted !== null) document.activeElement?.blur();
+  const { solo, narrow } = store.get();
+  if (document.activeElement?.matches(".finding")) document.activeElement.blur();
   else if (solo && !narrow) store.change(looked, null);
   else viewer.fit();
 }

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { downloads } from "./downloads.js";
 import { keys } from "./keys.js";
 import { Status } from "./status.js";
-import { answered, askFrom, chosen, complained, failed, initial, learned, reached } from "./state.js";
+import { answered, askFrom, chosen, complained, failed, initial, learned, reached, resized } from "./state.js";
 import { createStore } from "./store.js";
 import { Table } from "./table.js";
 import { Thresholds } from "./thresholds.js";
@@ -18,7 +18,7 @@ const SHOW_FILM_MS = 400;
 const main = byId("main");
 const models = JSON.parse(main.dataset.models);
 const narrow = matchMedia("(max-width: 760px)");
-const store = createStore(initial(models, { narrow: narrow.matches }));
+const store = createStore(initial(models, narrow.matches));
 const viewer = new Viewer(byId("viewer"), store, { onPick: (id) => table.pick(id) });
 const table = new Table(byId("findings"), store);
 
@@ -92,7 +92,7 @@ downloads(store, main.dataset.predict, { onFail: (error) => store.change(complai
 keys(store, viewer);
 chooser({ input: byId("file"), samples: [...document.querySelectorAll(".sample")], curtain: byId("curtain"), onChoose: read });
 byId("again").addEventListener("click", () => read(store.get().source));
-narrow.addEventListener("change", () => store.change((state) => ({ ...state, narrow: narrow.matches })));
+narrow.addEventListener("change", () => store.change(resized, narrow.matches));
 if (models.length) learn().catch(() => null); // no card, no result: reading a film says why
 store.flush();
 main.dataset.ready = "";

@@ -9,7 +9,7 @@ export function marksShown(answer, cards, conf, off) {
   const marks = {};
   const counts = {};
   for (const [model, found] of Object.entries(answer?.models ?? {})) {
-    if (off.models.includes(model)) continue;
+    if (!(model in cards) || off.models.includes(model)) continue;
     const kept = found
       .map((mark, index) => ({ ...mark, model, id: `${model}/${index}`, ...lookOf(cards[model], mark.class) }))
       .filter((mark) => mark.score >= thresholdOf(cards[model], conf[model], mark.class))
@@ -37,6 +37,6 @@ export function classesOf(cards) {
 }
 
 function lookOf(card, name) {
-  const { letter, colour } = card?.classes.find((entry) => entry.name === name) ?? UNKNOWN;
+  const { letter, colour } = card.classes.find((entry) => entry.name === name) ?? UNKNOWN;
   return { letter, colour };
 }

@@ -10,8 +10,8 @@ export const ASK_FROM = 0.02;
 const HIGHEST = 0.99;
 const SNAP = 0.0045; // below half a step: a step away from the tuned value never ends on it
 
-export function initial(models, { narrow = false } = {}) {
-  return {
+export function initial(models, narrow = false) {
+  const nothing = {
     phase: "empty",
     stage: "",
     source: null,
@@ -21,15 +21,14 @@ export function initial(models, { narrow = false } = {}) {
     cards: {},
     conf: {},
     off: { models: [], classes: [] },
-    solo: null,
     layout: "four",
     fused: false,
     boxes: true,
-    narrow,
     light: PLAIN,
     view: FIT,
     lifted: null,
   };
+  return resized(nothing, narrow);
 }
 
 export function learned(state, cards) {
@@ -47,12 +46,16 @@ export function reached(state, stage) {
 }
 
 export function answered(state, answer) {
-  const solo = state.narrow && !state.solo ? (state.models.find((name) => name in answer.models) ?? null) : state.solo;
-  return { ...state, phase: "result", answer, solo };
+  return { ...state, phase: "result", answer };
 }
 
 export function failed(state, problem) {
   return { ...state, phase: "error", problem };
+}
+
+// A narrow page looks at one model, a wide one at all of them.
+export function resized(state, narrow) {
+  return { ...state, narrow, solo: narrow ? (state.models[0] ?? null) : null };
 }
 
 // A problem that leaves the result as it is, for example a picture that could not be made.

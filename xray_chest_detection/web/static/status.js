@@ -14,7 +14,8 @@ export class Status {
     this.viewer = viewer;
     this.spoken = "";
     this.problem = null;
-    store.listen((state) => this.render(state));
+    const needs = (state) => [state.phase, state.stage, state.source, state.problem, state.answer, findings(state), state.off];
+    store.listen((state) => this.render(state), needs);
   }
 
   render(state) {

@@ -1,16 +1,19 @@
 // One value that everything on the page is drawn from. A change is a pure function of the value; whoever listens is told
-// once a frame, however many changes came.
+// once a frame, however many changes came, and only when something it needs is another one: `needs` lists it.
 
 export function createStore(value, schedule = requestAnimationFrame) {
   const listeners = [];
   let due = false;
   const flush = () => {
     due = false;
-    for (const listen of listeners) listen(value);
+    for (const tell of listeners) tell(value);
   };
   return {
     get: () => value,
-    listen: (listener) => listeners.push(listener),
+    listen(listener, needs = (whole) => [whole]) {
+      const told = memo(() => listener(value));
+      listeners.push((whole) => told(...needs(whole)));
+    },
     flush,
     change(how, ...more) {
       const next = how(value, ...more);

@@ -19,7 +19,7 @@ export class Table {
     root.addEventListener("pointerleave", () => store.change(lift, null));
     root.addEventListener("focusin", (event) => store.change(lift, idOf(event)));
     root.addEventListener("focusout", () => store.change(lift, null));
-    store.listen((state) => this.render(state));
+    store.listen((state) => this.render(state), (state) => [findings(state), state.lifted, state.off, state.answer]);
   }
 
   // Focus the row of a finding; the row lifts its boxes.

@@ -8,7 +8,7 @@ export class Thresholds {
   constructor(root, store) {
     this.root = root;
     this.rows = [...root.querySelectorAll("[data-model]")].map((row) => new Row(row, store));
-    store.listen((state) => this.render(state));
+    store.listen((state) => this.render(state), ({ answer, cards, conf, off, solo }) => [answer, cards, conf, off, solo]);
   }
 
   render(state) {

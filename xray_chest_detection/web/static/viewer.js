@@ -18,8 +18,12 @@ export class Viewer {
     this.store = store;
     this.root = root;
     this.filter = document.getElementById("window");
-    this.panels = new Map([...root.querySelectorAll(".panel")].map((panel) => [panel.dataset.model, panelOf(panel, store)]));
+    const onResize = () => this.render(store.get());
+    const panels = [...root.querySelectorAll(".panel")];
+    this.panels = new Map(panels.map((panel) => [panel.dataset.model, panelOf(panel, store, onResize)]));
     this.marksIn = memo(marksByPanel);
+    this.idsOf = memo(liftedIds);
+    this.lightUp = memo((light) => this.renderLight(light));
     for (const { film } of this.panels.values()) this.listen(film, onPick);
     store.listen((state) => this.render(state));
   }
@@ -80,7 +84,6 @@ export class Viewer {
     overlay.addEventListener("pointerover", (event) => this.store.change(lift, findingAt(event)));
     overlay.addEventListener("pointerleave", () => this.store.change(lift, null));
     overlay.addEventListener("click", (event) => findingAt(event) && onPick(findingAt(event)));
-    new ResizeObserver(() => this.render(this.store.get())).observe(stage);
   }
 
   light(film, across, down) {
@@ -91,10 +94,9 @@ export class Viewer {
   render(state) {
     const names = panelsOf(state);
     Object.assign(this.root.dataset, { panels: names.length, zoomed: state.view.zoom > 1, boxes: state.boxes });
-    this.root.classList.toggle("lit", !isPlain(state.light));
-    this.renderLight(state.light);
+    this.lightUp(state.light);
     const marks = this.marksIn(shownOf(state), state.models, state.fused, allMarks(state), findings(state), fusedMarks(state));
-    const lifted = liftedIds(state);
+    const lifted = this.idsOf(state.lifted, findings(state));
     for (const [name, { root, film, count }] of this.panels) {
       root.hidden = !names.includes(name);
       if (root.hidden) continue;
@@ -105,6 +107,7 @@ export class Viewer {
   }
 
   renderLight(light) {
+    this.root.classList.toggle("lit", !isPlain(light));
     const { slope, intercept } = transfer(light);
     for (const part of this.filter.querySelectorAll("feFuncR, feFuncG, feFuncB")) {
       part.setAttribute("slope", slope);
@@ -113,9 +116,9 @@ export class Viewer {
   }
 }
 
-function panelOf(root, store) {
+function panelOf(root, store, onResize) {
   const onLoad = () => store.change((state) => ({ ...state })); // the picture's size is known now
-  return { root, film: new Film(root.querySelector(".stage"), { onLoad }), count: root.querySelector(".count") };
+  return { root, film: new Film(root.querySelector(".stage"), { onLoad, onResize }), count: root.querySelector(".count") };
 }
 
 // What each panel draws: line style by model; on the film of all models a shared finding is written once.
@@ -146,8 +149,7 @@ function countIn(state, name, marks) {
   return countOf(marks.length, total);
 }
 
-function liftedIds(state) {
-  if (!state.lifted) return null;
-  const finding = findings(state).find(({ id }) => id === state.lifted);
+function liftedIds(lifted, found) {
+  const finding = found.find(({ id }) => id === lifted);
   return finding ? new Set([finding.id, ...finding.members.map(({ id }) => id)]) : null;
 }
