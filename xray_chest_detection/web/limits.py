@@ -4,6 +4,7 @@ A film that takes too long cannot be stopped, as Python has no way to end a thre
 but the film keeps its place until it is done, so that no more than `films_at_once` are ever worked on.
 """
 
+import contextlib
 import functools
 import ipaddress
 import logging
@@ -12,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Flask, Request, copy_current_request_context, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import GatewayTimeout, ServiceUnavailable, TooManyRequests
+from werkzeug.exceptions import GatewayTimeout, HTTPException, ServiceUnavailable, TooManyRequests
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_input_stream
 
 from xray_chest_detection.config.demo import MIB, DemoConfig
 
@@ -27,6 +31,7 @@ HEALTH = "api.healthz"
 RETRY_AFTER_S = 5
 MAX_CLIENTS = 10_000
 _DEADLINE = "xray.deadline"
+_CHUNK = 65_536
 T = TypeVar("T")
 
 
@@ -168,6 +173,7 @@ def install(app: Flask, config: DemoConfig) -> None:
                     f"more than {config.rate_per_minute} films a minute from one address", retry_after=wait_s
                 )
 
+    app.after_request(drain)
     for endpoint in LIMITED:
         app.view_functions[endpoint] = _in_its_place(app.view_functions[endpoint], places)
     if config.trusted_proxies:
@@ -188,6 +194,17 @@ def client_of(request: Request) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address), 64), strict=False))
+
+
+def drain(response: Response) -> Response:
+    """Read the rest of a refused upload and forget it: a client that still sends would never see why it was refused."""
+    if response.status_code >= HTTPStatus.BAD_REQUEST and request.content_length:
+        stream = vars(request).get("stream") or get_input_stream(request.environ)
+        with contextlib.suppress(OSError, HTTPException):
+            for _ in range(2 * (request.max_content_length or 0) // _CHUNK):
+                if not stream.read(_CHUNK):
+                    break
+    return response
 
 
 def stop_if_late(request: Request) -> None:
