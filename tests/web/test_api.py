@@ -15,8 +15,9 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from xray_chest_detection.config.demo import MIB, DemoConfig
+from xray_chest_detection.core.files import sha256_of
 from xray_chest_detection.core.images import decode_image
-from xray_chest_detection.core.model_card import NOT_A_DEVICE
+from xray_chest_detection.core.model_card import NOT_A_DEVICE, read_card, write_card
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.predict import predict_radiograph
 from xray_chest_detection.inference.registry import Registry
@@ -195,7 +196,8 @@ def test_without_models_the_page_opens_and_says_what_to_do(tmp_path: Path, png: 
     assert str(tmp_path) not in page.text
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["models"], list(ready.get_json()["errors"])) == (503, [], NAMES)
+    assert (ready.status_code, ready.get_json()["models"]) == (503, [])
+    assert list(ready.get_json()["errors"]) == [*NAMES, "chest_gate"]
     response = send(client, png)
     assert response.status_code == 503
     assert "none of the models asked for is loaded" in detail_of(response)
@@ -216,20 +218,95 @@ def test_a_corrupt_and_a_missing_model_leave_the_others_working(root: Path, png:
     assert send(client, png, models="binary").status_code == 503
 
 
+def renew(card: Path, **changes: object) -> None:
+    """Change a card, and let it name the model file as it is now."""
+    old = read_card(card)
+    write_card(card, old.model_copy(update={"sha256": sha256_of(card.parent / old.file), **changes}))
+
+
+def cut(model: Path, card: Path) -> None:
+    model.write_bytes(model.read_bytes()[:-40])
+
+
+def cut_and_renewed(model: Path, card: Path) -> None:
+    cut(model, card)
+    renew(card)
+
+
+def flipped(model: Path, card: Path) -> None:
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    model.write_bytes(content)
+
+
+def swapped(model: Path, card: Path) -> None:
+    model.write_bytes((model.parent / "multi.onnx").read_bytes())
+
+
+def swapped_and_renewed(model: Path, card: Path) -> None:
+    swapped(model, card)
+    renew(card)
+
+
+def wrong_size(model: Path, card: Path) -> None:
+    renew(card, image_size_px=128)
+
+
+def no_yaml(model: Path, card: Path) -> None:
+    card.write_text("name: [binary")
+
+
+def no_model(model: Path, card: Path) -> None:
+    model.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut, "sha256"),
+        (cut_and_renewed, "binary.onnx: "),
+        (flipped, "sha256"),
+        (swapped, "sha256"),
+        (swapped_and_renewed, "gives [1, 6, 2], but the 1 classes of its card need (1, 5, N)"),
+        (wrong_size, "but its card says float (1, 3, 128, 128)"),
+        (no_yaml, "binary.card.yaml: not a YAML file"),
+        (no_model, "binary.onnx: no such model file"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_reported_and_the_others_work(
+    root: Path, png: bytes, damage: Callable[[Path, Path], None], reason: str
+) -> None:
+    folder = root / "checkpoints"
+    damage(folder / "binary.onnx", folder / "binary.card.yaml")
+    client = create_app(DemoConfig(threads=1), root=root).test_client()
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["models"]) == (200, ["multi", "cardiomegaly", "mass_nodule"])
+    assert reason in ready.get_json()["errors"]["binary"]
+    assert str(root) not in ready.text
+    body = send(client, png).get_json()
+    assert (list(body["models"]), list(body["errors"])) == (["multi", "cardiomegaly", "mass_nodule"], ["binary"])
+
+
 def test_a_model_that_fails_on_a_film_costs_only_itself(
-    client: FlaskClient, png: bytes, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, root: Path, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = DetectorSession.detect_prepared
 
     def fails(self: DetectorSession, *args: object, **kwargs: object) -> object:
         if self.card.name == "binary":
-            raise ModelError("binary: gave nonsense")
+            raise ModelError(f"{root}/checkpoints/binary.onnx: gave nonsense")
         return honest(self, *args, **kwargs)
 
     monkeypatch.setattr(DetectorSession, "detect_prepared", fails)
     body = send(client, png).get_json()
     assert list(body["models"]) == ["multi", "cardiomegaly", "mass_nodule"]
-    assert body["errors"] == {"binary": "binary: gave nonsense"}
+    assert body["errors"] == {"binary": "checkpoints/binary.onnx: gave nonsense"}
+    alone = send(client, png, models="binary")
+    assert alone.status_code == 503
+    assert (
+        detail_of(alone) == "none of the models asked for could be run (binary: checkpoints/binary.onnx: gave nonsense)"
+    )
+    assert send(client, png, format="png").content_type == "image/png"
     assert (body["width"], body["height"]) == (120, 100)
 
 

@@ -14,11 +14,13 @@ from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.images import Radiograph
 from xray_chest_detection.core.model_card import NOT_A_DEVICE, ModelCard
 from xray_chest_detection.errors import ModelError
+from xray_chest_detection.inference.chest_gate import check_record
 from xray_chest_detection.inference.palette import marks
 from xray_chest_detection.inference.predict import detect_radiograph, to_record
 from xray_chest_detection.inference.registry import Registry
 from xray_chest_detection.inference.render import four_panel, operating_point
 from xray_chest_detection.web import films, uploads
+from xray_chest_detection.web.chest import ChestWatch
 from xray_chest_detection.web.coco import to_coco
 from xray_chest_detection.web.gallery import Gallery
 from xray_chest_detection.web.hub import ModelHub
@@ -29,6 +31,7 @@ from xray_chest_detection.web.options import Options, options_of
 def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
     """The routes of the API."""
     api = Blueprint("api", __name__)
+    watch = ChestWatch(hub.folder)
 
     @api.get("/healthz")
     def healthz() -> ResponseReturnValue:
@@ -38,7 +41,9 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
     @api.get("/readyz")
     def readyz() -> ResponseReturnValue:
         cards = hub.cards()
-        body = {"status": "ready" if cards else "no model", "models": list(cards), "errors": hub.errors()}
+        gate = watch.error()
+        errors = hub.errors() | ({} if gate is None else {"chest_gate": hub.plain(gate)})
+        body = {"status": "ready" if cards else "no model", "models": list(cards), "errors": errors}
         return body, HTTPStatus.OK if cards else HTTPStatus.SERVICE_UNAVAILABLE
 
     @api.get("/openapi.json")
@@ -59,15 +64,19 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
         wish = options_of(request, hub.names)
         film = uploads.film_of(request, gallery, max_pixels=config.max_pixels)
         registry = _registry_with(hub, wish.models)
-        found, failed = _detect(registry, film.radiograph, wish)
-        reasons = hub.errors() | {name: hub.plain(text) for name, text in failed.items()}
+        found, failed = _detect(hub, registry, film.radiograph, wish)
+        reasons = hub.errors() | failed
         errors = {name: text for name, text in reasons.items() if name in wish.models}
-        record = to_record(registry, film.radiograph, found)
+        chest = watch.check(film.radiograph)
+        notes = [chest.message] if chest is not None and chest.message else []
         if wish.format == "png":
-            return _picture(film.radiograph, found, hub.cards(), wish, errors)
+            notes += [f"{name} is missing: {text}" for name, text in errors.items()]
+            return _picture(film.radiograph, found, hub.cards(), wish.conf, notes)
+        record = to_record(registry, film.radiograph, found)
         if wish.format == "coco":
-            return to_coco(record, hub.cards())
-        body = record | {"errors": errors, "image": _facts(film.radiograph), "chest": None}
+            return to_coco(record, hub.cards(), notes=notes)
+        body = record | {"errors": errors, "image": _facts(film.radiograph)}
+        body["chest"] = None if chest is None else check_record(chest)
         if wish.preview and not films.browser_shows_it(film.content):
             body["preview"] = films.data_url(films.as_png(film.radiograph.pixels))
         return body | {"notice": NOT_A_DEVICE, "elapsed_ms": round(1000 * (time.perf_counter() - started))}
@@ -91,7 +100,9 @@ def _registry_with(hub: ModelHub, names: Sequence[str]) -> Registry:
     return registry
 
 
-def _detect(registry: Registry, film: Radiograph, wish: Options) -> tuple[dict[str, Detections], dict[str, str]]:
+def _detect(
+    hub: ModelHub, registry: Registry, film: Radiograph, wish: Options
+) -> tuple[dict[str, Detections], dict[str, str]]:
     """Detect with all models at once; when that fails, one by one, so that one bad model costs only itself.
 
     Raises:
@@ -108,7 +119,7 @@ def _detect(registry: Registry, film: Radiograph, wish: Options) -> tuple[dict[s
         try:
             found |= detect_radiograph(registry, film, models=[name], conf=wish.conf)
         except ModelError as error:
-            failed[name] = str(error)
+            failed[name] = hub.plain(str(error))
     if not found:
         reasons = "; ".join(f"{name}: {text}" for name, text in failed.items())
         raise ServiceUnavailable(f"none of the models asked for could be run ({reasons})")
@@ -119,11 +130,10 @@ def _picture(
     film: Radiograph,
     found: Mapping[str, Detections],
     cards: Mapping[str, ModelCard],
-    wish: Options,
-    errors: Mapping[str, str],
+    conf: Mapping[str, float],
+    notes: Sequence[str],
 ) -> Response:
-    notes = [f"{name} is missing: {text}" for name, text in errors.items()]
-    sheet = four_panel(film, found, cards, conf=wish.conf, notes=notes)
+    sheet = four_panel(film, found, cards, conf=conf, notes=notes)
     return Response(films.picture_png(sheet), content_type="image/png")
 
 
