@@ -14,7 +14,7 @@ export function iou([ax1, ay1, ax2, ay2], [bx1, by1, bx2, by2]) {
 }
 
 // Findings {id, class, letter, colour, members}, shared ones first, then by score. A finding holds at most one mark of
-// each model; the pairs that overlap most are joined first, so that the result does not depend on the order of the marks.
+// each model; the pairs that overlap most are joined first, so the result does not depend on the order of the marks.
 export function findingsOf(marks) {
   const groupOf = new Map(marks.map((mark) => [mark.id, [mark]]));
   for (const [a, b] of closePairs(marks)) {

@@ -6,7 +6,9 @@ export function chooser({ input, samples, curtain, onChoose }) {
     onChoose(source);
   };
   const chooseFile = (file) => {
-    if (file) choose({ name: file.name || "pasted image", file, url: shownByBrowsers(file) ? URL.createObjectURL(file) : null });
+    if (!file) return;
+    const url = shownByBrowsers(file) ? URL.createObjectURL(file) : null;
+    choose({ name: file.name || "pasted image", file, url });
   };
 
   input.addEventListener("change", () => {

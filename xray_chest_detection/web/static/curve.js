@@ -19,9 +19,14 @@ export function short(score) {
 }
 
 function sentence({ split, n_images: films, n_boxes: boxes }, point) {
-  const finds = `at ${short(point.conf)}: finds ${percent(point.sensitivity)} % ${interval(point)}`;
-  const falseMarks = `at ${point.false_positives_per_image.toFixed(point.false_positives_per_image < 0.1 ? 2 : 1)}`;
-  return `${finds} ${falseMarks} false marks/film (its ${split} split, n = ${films} films, ${boxes} boxes)`.replace("  ", " ");
+  const { sensitivity, false_positives_per_image: falseMarks } = point;
+  const parts = [
+    `at ${short(point.conf)}: finds ${percent(sensitivity)} %`,
+    interval(point),
+    `at ${falseMarks.toFixed(falseMarks < 0.1 ? 2 : 1)} false marks/film`,
+    `(its ${split} split, n = ${films} films, ${boxes} boxes)`,
+  ];
+  return parts.filter(Boolean).join(" ");
 }
 
 function interval({ sensitivity_low: low, sensitivity_high: high }) {

@@ -20,7 +20,8 @@ export function downloads(store, address, { onFail }) {
       button.disabled = !ready || busy !== null;
       button.classList.toggle("busy", button.dataset.download === busy);
     }
-    line.textContent = state.source ? curlLine(new URL(address, location.href).href, state.source, settings(state)) : "";
+    const url = new URL(address, location.href).href;
+    line.textContent = state.source ? curlLine(url, state.source, settings(state)) : "";
     byId("classes-note").hidden = !state.off.classes.length;
   };
 

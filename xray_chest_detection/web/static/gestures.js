@@ -37,7 +37,8 @@ export function gestures(element, { zoom, pan, light, twice }) {
       told(finger.now.x - before.x, finger.now.y - before.y);
     }
   });
-  for (const end of ["pointerup", "pointercancel"]) element.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  const lift = (event) => fingers.delete(event.pointerId);
+  for (const end of ["pointerup", "pointercancel"]) element.addEventListener(end, lift);
 }
 
 // Small movements are part of a click.

@@ -63,7 +63,8 @@ function finish(answer) {
 
 function problemFrom(error) {
   if (error instanceof api.Problem) return error;
-  return new api.Problem({ title: "The page failed", detail: String(error.message ?? error), cure: "Reload the page.", retry: true });
+  const detail = String(error.message ?? error);
+  return new api.Problem({ title: "The page failed", detail, cure: "Reload the page.", retry: true });
 }
 
 function refuseLarge({ file }) {
@@ -90,7 +91,8 @@ new Thresholds(byId("thresholds"), store);
 toolbar(store, viewer);
 downloads(store, main.dataset.predict, { onFail: (error) => store.change(complained, problemFrom(error)) });
 keys(store, viewer);
-chooser({ input: byId("file"), samples: [...document.querySelectorAll(".sample")], curtain: byId("curtain"), onChoose: read });
+const samples = [...document.querySelectorAll(".sample")];
+chooser({ input: byId("file"), samples, curtain: byId("curtain"), onChoose: read });
 byId("again").addEventListener("click", () => read(store.get().source));
 narrow.addEventListener("change", () => store.change(resized, narrow.matches));
 if (models.length) learn().catch(() => null); // no card, no result: reading a film says why

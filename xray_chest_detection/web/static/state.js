@@ -1,7 +1,7 @@
 // What the page knows, and every way it changes: pure functions from one state to the next.
 //
-// `conf` holds the thresholds that were moved; a model without an entry stands at its tuned ones. `solo` is the one model
-// that is looked at, `off` what is switched off altogether.
+// `conf` holds the thresholds that were moved; a model without an entry stands at its tuned ones. `solo` is the one
+// model that is looked at, `off` what is switched off altogether.
 
 import { FIT } from "./view.js";
 import { PLAIN } from "./light.js";
@@ -65,8 +65,8 @@ export function complained(state, problem) {
 
 // The score the server is asked to start from: low enough for every slider and every tuned threshold.
 export function askFrom(cards) {
-  const tuned = Object.values(cards).flatMap(({ thresholds }) => [thresholds.conf, ...Object.values(thresholds.per_class)]);
-  return Math.min(ASK_FROM, ...tuned);
+  const tunedOf = ({ thresholds: { conf, per_class: byClass } }) => [conf, ...Object.values(byClass)];
+  return Math.min(ASK_FROM, ...Object.values(cards).flatMap(tunedOf));
 }
 
 // The score at which a slider stands.

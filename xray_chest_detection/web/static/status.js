@@ -14,8 +14,8 @@ export class Status {
     this.viewer = viewer;
     this.spoken = "";
     this.problem = null;
-    const needs = (state) => [state.phase, state.stage, state.source, state.problem, state.answer, findings(state), state.off];
-    store.listen((state) => this.render(state), needs);
+    const needs = ({ phase, stage, source, problem, answer, off }) => [phase, stage, source, problem, answer, off];
+    store.listen((state) => this.render(state), (state) => [...needs(state), findings(state)]);
   }
 
   render(state) {
@@ -35,12 +35,10 @@ export class Status {
   }
 
   renderHead(state) {
-    const { phase, source, answer } = state;
-    const found = tally(findings(state));
-    const heads = { empty: "", reading: `Reading ${source?.name}`, error: source?.name, result: headline(found, onModels(state).length) };
-    byId("headline").textContent = heads[phase];
-    byId("facts").textContent = { empty: "", reading: state.stage, error: "Not read by any model" }[phase] ?? facts(source.name, answer);
-    byId("caution").textContent = phase === "result" ? caution(found) : "";
+    const [head, line, care] = wordsFor(state, tally(findings(state)));
+    byId("headline").textContent = head;
+    byId("facts").textContent = line;
+    byId("caution").textContent = care;
   }
 
   renderProblem({ problem }) {
@@ -68,4 +66,13 @@ export class Status {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => (byId("announcer").textContent = text), after);
   }
+}
+
+// Headline, line below it and caution, by the phase.
+function wordsFor(state, found) {
+  const { phase, stage, source, answer } = state;
+  if (phase === "reading") return [`Reading ${source.name}`, stage, ""];
+  if (phase === "error") return [source.name, "Not read by any model", ""];
+  if (phase === "empty") return ["", "", ""];
+  return [headline(found, onModels(state).length), facts(source.name, answer), caution(found)];
 }

@@ -1,5 +1,5 @@
-// One value that everything on the page is drawn from. A change is a pure function of the value; whoever listens is told
-// once a frame, however many changes came, and only when something it needs is another one: `needs` lists it.
+// One value that everything on the page is drawn from. A change is a pure function of the value; whoever listens is
+// told once a frame, however many changes came, and only when something it needs is another one: `needs` lists it.
 
 export function createStore(value, schedule = requestAnimationFrame) {
   const listeners = [];

@@ -32,7 +32,9 @@ export class Table {
   render(state) {
     const models = onModels(state).filter((name) => state.answer && name in state.answer.models);
     this.rebuilt(findings(state), models.join());
-    for (const row of this.root.querySelectorAll("tr[data-id]")) row.classList.toggle("lifted", row.dataset.id === state.lifted);
+    for (const row of this.root.querySelectorAll("tr[data-id]")) {
+      row.classList.toggle("lifted", row.dataset.id === state.lifted);
+    }
     this.root.classList.toggle("lifting", state.lifted !== null);
   }
 
@@ -71,5 +73,6 @@ function row(finding, models) {
 
 function cell(mark) {
   if (mark) return h("td", { class: "n" }, mark.score.toFixed(2));
-  return h("td", { class: "n none" }, h("span", { "aria-hidden": "true" }, "·"), h("span", { class: "visually-hidden" }, "no mark"));
+  const spoken = h("span", { class: "visually-hidden" }, "no mark");
+  return h("td", { class: "n none" }, h("span", { "aria-hidden": "true" }, "·"), spoken);
 }

@@ -1,14 +1,14 @@
-// A row for each model: its switch, its threshold with the tuned value marked, and what its card knows at that threshold.
+// A row for each model: its switch, its threshold with the tuned value marked, and what its card knows there.
 
 import { knownAt } from "./curve.js";
 import { ASK_FROM, confOf, isTuned, moved, switchedModel, tuned } from "./state.js";
-import { shownOf } from "./selectors.js";
 
 export class Thresholds {
   constructor(root, store) {
     this.root = root;
     this.rows = [...root.querySelectorAll("[data-model]")].map((row) => new Row(row, store));
-    store.listen((state) => this.render(state), ({ answer, cards, conf, off, solo }) => [answer, cards, conf, off, solo]);
+    const needs = ({ cards, conf, off, solo }) => [cards, conf, off, solo];
+    store.listen((state) => this.render(state), needs);
   }
 
   render(state) {
@@ -37,7 +37,8 @@ class Row {
   render(state) {
     const card = state.cards[this.model];
     if (!card) return;
-    const [conf, atTuned, on] = [confOf(state, this.model), isTuned(state, this.model), !state.off.models.includes(this.model)];
+    const [conf, atTuned] = [confOf(state, this.model), isTuned(state, this.model)];
+    const on = !state.off.models.includes(this.model);
     const { conf: tunedConf } = card.thresholds;
     this.root.classList.toggle("off", !on);
     this.root.classList.toggle("aside", state.solo !== null && state.solo !== this.model);
@@ -51,7 +52,6 @@ class Row {
     this.known.textContent = on ? knownAt(card, state.conf[this.model] ?? null) : "Switched off";
     this.back.textContent = atTuned ? "tuned" : `back to ${tunedConf.toFixed(2)}`;
     this.back.disabled = atTuned;
-    this.root.dataset.count = shownOf(state).counts[this.model] ?? 0;
   }
 }
 

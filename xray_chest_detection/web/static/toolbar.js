@@ -21,8 +21,8 @@ export function toolbar(store, viewer) {
   on("zoom-out", () => viewer.zoom(1 / ZOOM_STEP));
   on("fit", () => viewer.fit());
   for (const key of ["level", "width"]) {
-    const moveTo = ({ target }) => store.change((state) => ({ ...state, light: windowed(state.light, { [key]: Number(target.value) }) }));
-    byId(key).addEventListener("input", moveTo);
+    const moveTo = (state, value) => ({ ...state, light: windowed(state.light, { [key]: value }) });
+    byId(key).addEventListener("input", ({ target }) => store.change(moveTo, Number(target.value)));
   }
   const tabs = [...document.querySelectorAll("[data-tab]")];
   for (const tab of tabs) tab.addEventListener("click", () => store.change(looked, tab.dataset.tab || null));
@@ -31,7 +31,9 @@ export function toolbar(store, viewer) {
     renderTools(state);
     renderTabs(state, tabs);
     classSwitches(state.cards);
-    for (const button of byId("classes").querySelectorAll("button")) press(button, !state.off.classes.includes(button.dataset.class));
+    for (const button of byId("classes").querySelectorAll("button")) {
+      press(button, !state.off.classes.includes(button.dataset.class));
+    }
   });
 }
 
@@ -66,7 +68,8 @@ function renderTabs(state, tabs) {
 function drawClasses(cards, store) {
   const button = (entry) => {
     const click = () => store.change(switchedClass, entry.name);
-    return h("button", { type: "button", class: "class-switch", "data-class": entry.name, click }, swatch(entry), entry.name);
+    const looks = { type: "button", class: "class-switch", "data-class": entry.name };
+    return h("button", { ...looks, click }, swatch(entry), entry.name);
   };
   byId("classes").replaceChildren(...classesOf(cards).map((entry) => h("li", {}, button(entry))));
 }

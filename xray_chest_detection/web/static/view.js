@@ -31,7 +31,8 @@ export function panned(view, across, down, size, bounds) {
 
 // A film wider than its panel covers it; a narrower one stands in its middle.
 function kept(view, size, bounds, scale) {
-  return { ...view, x: within(view.x, bounds.width, size.width * scale), y: within(view.y, bounds.height, size.height * scale) };
+  const [width, height] = [size.width * scale, size.height * scale];
+  return { ...view, x: within(view.x, bounds.width, width), y: within(view.y, bounds.height, height) };
 }
 
 function within(centre, room, length) {

@@ -95,8 +95,9 @@ export class Viewer {
     const names = panelsOf(state);
     Object.assign(this.root.dataset, { panels: names.length, zoomed: state.view.zoom > 1, boxes: state.boxes });
     this.lightUp(state.light);
-    const marks = this.marksIn(shownOf(state), state.models, state.fused, allMarks(state), findings(state), fusedMarks(state));
-    const lifted = this.idsOf(state.lifted, findings(state));
+    const found = findings(state);
+    const marks = this.marksIn(shownOf(state), state.models, state.fused, allMarks(state), found, fusedMarks(state));
+    const lifted = this.idsOf(state.lifted, found);
     for (const [name, { root, film, count }] of this.panels) {
       root.hidden = !names.includes(name);
       if (root.hidden) continue;
@@ -118,7 +119,8 @@ export class Viewer {
 
 function panelOf(root, store, onResize) {
   const onLoad = () => store.change((state) => ({ ...state })); // the picture's size is known now
-  return { root, film: new Film(root.querySelector(".stage"), { onLoad, onResize }), count: root.querySelector(".count") };
+  const film = new Film(root.querySelector(".stage"), { onLoad, onResize });
+  return { root, film, count: root.querySelector(".count") };
 }
 
 // What each panel draws: line style by model; on the film of all models a shared finding is written once.

@@ -20,7 +20,8 @@ export function announcement({ shared, alone }) {
 export function facts(name, { image, width, height }) {
   const { format, view, laterality, notes } = image;
   const size = `${width} × ${height} px`;
-  return [name, format, size, view && `view ${view}`, laterality && `side ${laterality}`, ...notes].filter(Boolean).join(" · ");
+  const parts = [name, format, size, view && `view ${view}`, laterality && `side ${laterality}`, ...notes];
+  return parts.filter(Boolean).join(" · ");
 }
 
 export function countOf(shown, all) {
