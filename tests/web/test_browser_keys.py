@@ -174,7 +174,7 @@ def test_axe_finds_nothing_grave(
 ) -> None:
     page.emulate_media(reduced_motion="reduce")
     page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
-    for path in ("/", "/models", "/about"):
+    for path in ("/", "/models", "/models/multi", "/api", "/about"):
         page.goto(address + path)
         assert axe(page) == [], path
     page.goto(address)
