@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from xray_chest_detection.core.model_card import Metric, ModelCard
 from xray_chest_detection.web.curve import with_interval
 
-AP50, FOUND, FALSE_MARKS = (
-    "mAP50",
-    "recall at the operating point",
-    "false positives per image at the operating point",
-)
+AP50 = "mAP50"
+FOUND = "recall at the operating point"
+FALSE_MARKS = "false positives per image at the operating point"
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def summary_of(card: ModelCard) -> Summary:
         ap50=_estimate(metrics.get(AP50)),
         found=_estimate(metrics.get(FOUND), percent=True),
         false_marks=_estimate(metrics.get(FALSE_MARKS)),
-        films=f"{first.n_boxes} boxes on {first.n_images} films" if first and first.n_images is not None else "–",
+        films=f"{first.n_boxes} boxes on {first.n_images} films" if first and first.n_images and first.n_boxes else "–",
     )
 
 
