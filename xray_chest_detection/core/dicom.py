@@ -4,7 +4,6 @@ Source: DICOM PS3.3 C.7.6.3.1.2 (photometric interpretation), C.11.1 (modality L
 """
 
 import re
-import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +30,15 @@ from xray_chest_detection.core.dicom_bounds import (
     check_run_lengths,
     ends_early,
 )
-from xray_chest_detection.core.radiograph import MAX_PIXELS, PERCENTILES, Radiograph, check_size, row_blocks, to_8_bit
+from xray_chest_detection.core.radiograph import (
+    MAX_PIXELS,
+    PERCENTILES,
+    Radiograph,
+    check_size,
+    reason,
+    row_blocks,
+    to_8_bit,
+)
 from xray_chest_detection.errors import ImageError
 
 RADIOGRAPHY = ("CR", "DX", "RG", "DR", "RF", "XA", "PX", "OT", "SC")
@@ -90,7 +97,7 @@ def to_grey8(dataset: Dataset, *, name: str = "DICOM", max_pixels: int = MAX_PIX
     except ImageError:
         raise
     except Exception as error:  # elements are parsed when they are read, and a damaged one raises anything
-        raise ImageError(f"{name}: damaged DICOM header ({_reason(error)}); copy or export it again") from None
+        raise ImageError(f"{name}: damaged DICOM header ({reason(error)}); copy or export it again") from None
 
 
 def _to_grey8(dataset: Dataset, *, name: str, max_pixels: int) -> GreyImage:
@@ -129,7 +136,7 @@ def _read_dataset(content: bytes, *, name: str) -> Dataset:
     except ImageError:
         raise
     except Exception as error:  # pydicom raises anything on damaged data
-        raise ImageError(f"{name}: damaged DICOM file ({_reason(error)}); copy or export it again") from None
+        raise ImageError(f"{name}: damaged DICOM file ({reason(error)}); copy or export it again") from None
     if not known:
         raise ImageError(f"{name}: damaged or truncated DICOM file; copy or export it again")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -162,9 +169,9 @@ def _stored_values(dataset: Dataset, *, name: str) -> NDArray[Any]:
         stored = np.asarray(pixel_array(dataset))
     except Exception as error:  # every decoder has errors of its own
         if not (syntax.is_transfer_syntax and syntax.is_compressed):
-            raise ImageError(f"{name}: damaged DICOM pixel data ({_reason(error)}); copy or export it again") from None
+            raise ImageError(f"{name}: damaged DICOM pixel data ({reason(error)}); copy or export it again") from None
         raise ImageError(
-            f"{name}: DICOM compressed as {syntax.name} cannot be decoded ({_reason(error)}); "
+            f"{name}: DICOM compressed as {syntax.name} cannot be decoded ({reason(error)}); "
             "rewrite it uncompressed, for example with gdcmconv --raw"
         ) from None
     if stored.ndim != 2:
@@ -271,8 +278,3 @@ def _code(dataset: Dataset, keyword: str) -> str | None:
     except Exception:
         return None
     return text if _CODE.fullmatch(text) else None
-
-
-def _reason(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return textwrap.shorten(line, 110, placeholder="...").rstrip(":. ")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, UnidentifiedImageError
 
 from xray_chest_detection.core.image_bounds import check_structure, check_tags
-from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, stretch
+from xray_chest_detection.core.radiograph import MAX_PIXELS, Radiograph, check_size, reason, stretch
 from xray_chest_detection.errors import ImageError
 
 __all__ = ["MAX_PIXELS", "Radiograph", "decode_image", "read_image", "starts_like_an_image"]
@@ -214,5 +214,4 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def _damaged(name: str, error: Exception) -> ImageError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return ImageError(f"{name}: damaged or truncated image ({reason}); copy or export the file again")
+    return ImageError(f"{name}: damaged or truncated image ({reason(error)}); copy or export the file again")

@@ -1,5 +1,6 @@
 """One radiograph as 8-bit grey, and the rules every file format shares: size limits and contrast."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,12 @@ def check_size(width_px: int, height_px: int, *, name: str, max_pixels: int, cos
             f"{name}: {width_px} x {height_px} pixels are too few; "
             f"a radiograph needs at least {MIN_SIDE_PX} pixels a side"
         )
+
+
+def reason(error: Exception) -> str:
+    """What a decoder says, in one short line; it may quote bytes of the file."""
+    text = "".join(character if character.isprintable() else " " for character in str(error))
+    return textwrap.shorten(text.strip() or type(error).__name__, 110, placeholder="...").rstrip(":. ")
 
 
 def to_8_bit(unit: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
