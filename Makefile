@@ -6,14 +6,15 @@ FULL := .venv
 DEMO := .venv-demo
 SAMPLE_DICOM := images_for_inference/fetched/chest_cr_15bit_monochrome1.dcm
 PYDICOM_DATA := pydicom-data==1.0.0
+PATHSPEC := pathspec>=0.12.1,<2
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test lint types imports pytest bench pipeline clean
+.PHONY: help demo test lint types imports pytest bench pipeline deploy-check deploy audit clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(DEMO)/ready $(SAMPLE_DICOM)  ## install what the page needs (no torch) and serve it on http://127.0.0.1:8080
 	$(DEMO)/bin/python demo.py --port $(PORT) --checkpoints $(CHECKPOINTS)
@@ -42,6 +43,18 @@ bench: $(FULL)/ready  ## consensus rules and threshold tuning: how fast, and how
 pipeline: $(FULL)/ready  ## synthetic data, from raw files to a served model, in a few minutes
 	$(FULL)/bin/xray pipeline runs/pipeline
 
+deploy-check: $(DEMO)/deploy $(SAMPLE_DICOM)  ## try what would be uploaded, with its packages, within the memory it gets
+	$(DEMO)/bin/python -m xray_chest_detection deploy-check
+
+deploy: deploy-check  ## the same, and then upload it to App Engine (asks before it does)
+	@command -v gcloud >/dev/null || \
+	  { echo "error: gcloud is not installed; see https://cloud.google.com/sdk/docs/install"; exit 1; }
+	gcloud app deploy app.yaml
+
+audit: $(DEMO)/ready  ## look up known vulnerabilities of the packages of the page (needs the network)
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --target .cache/pip_audit pip-audit
+	PYTHONPATH=.cache/pip_audit $(DEMO)/bin/python -m pip_audit --requirement requirements.txt
+
 clean:  ## remove the environments, caches and runs (not your data)
 	rm -rf $(FULL) $(DEMO) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache runs build dist *.egg-info
 
@@ -56,6 +69,10 @@ $(FULL)/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	$(FULL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchxrayvision==1.5.7
+	@touch $@
+
+$(DEMO)/deploy: $(DEMO)/ready
+	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check '$(PATHSPEC)'
 	@touch $@
 
 # A real 15-bit chest radiograph (MIT licence) that this repository does not carry. Without a network the page has

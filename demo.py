@@ -1,5 +1,9 @@
-"""The web demo: `python demo.py [CONFIG.yaml] [--port N]` on this machine, `gunicorn demo:app` in production."""
+"""The web demo: `python demo.py [CONFIG.yaml] [--port N]` on this machine, `gunicorn demo:app` in production.
 
+In production XRAY_DEMO_CONFIG names another configuration; relative paths start at the project.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -19,4 +23,4 @@ if __name__ == "__main__":
         config = from_command_line(DemoConfig, arguments, prog="demo.py", description="Serve the web demo.")
         serve(create_app(config, root=ROOT), config, say=print)
 else:
-    app = create_app(read_config(DemoConfig, CONFIG), root=ROOT)
+    app = create_app(read_config(DemoConfig, ROOT / os.environ.get("XRAY_DEMO_CONFIG", CONFIG)), root=ROOT)

@@ -27,3 +27,7 @@ class ModelError(XrayError):
 
 class DependencyError(XrayError):
     """An optional package is not installed."""
+
+
+class DeployError(XrayError):
+    """The page as it would be deployed does not start, does not fit, or does not answer."""

@@ -7,6 +7,7 @@ from xray_chest_detection.errors import DependencyError
 EXTRAS = {
     "data": ("cv2", "iterstrat", "matplotlib", "pandas", "pandera", "sklearn", "tqdm"),
     "train": ("albumentations", "comet_ml", "onnx", "openvino", "torch", "torchvision", "ultralytics"),
+    "deploy": ("pathspec",),
     "dev": ("onnxslim", "playwright", "pycocotools"),
 }
 _DATA_IS_ENOUGH = ("python -m data_prep", "xray agreement")
