@@ -130,7 +130,7 @@ def test_nothing_scrolls_sideways(page: Page, address: str, png: bytes, size: tu
     read(page, png, name="a_rather_long_name_without_any_space_" * 3 + ".png")
     set_threshold(page, "multi", 0.9)
     assert not scrolls_sideways(page)
-    for path in ("/models", "/about"):
+    for path in ("/models", "/models/multi", "/api", "/about"):
         page.goto(address + path)
         assert not scrolls_sideways(page)
 

@@ -218,11 +218,11 @@ def test_no_mark_at_all_is_not_called_normal(page: Page, png: bytes) -> None:
 
 
 def test_a_film_that_is_no_chest_is_warned_about_and_shown_all_the_same(page: Page, png: bytes) -> None:
-    doubt = {"score": 0.03, "passed": False, "message": "it looks like a photograph"}
+    doubt = {"score": 0.03, "passed": False, "message": "It looks like a photograph."}
     change_answer(page, lambda body: body.update(chest=doubt))
     read(page, png)
-    expect(page.locator("#chest")).to_contain_text("it looks like a photograph")
-    expect(page.locator("#announcer")).to_contain_text("it looks like a photograph. Found 2, 1 shared")
+    expect(page.locator("#chest")).to_contain_text("It looks like a photograph.")
+    expect(page.locator("#announcer")).to_contain_text("It looks like a photograph. Found 2, 1 shared")
     assert len(rows(page)) == 2
     page.unroute("**/api/v1/predict")
     change_answer(page, lambda body: body.update(chest={**doubt, "passed": True, "message": None}))

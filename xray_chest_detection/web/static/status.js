@@ -55,7 +55,7 @@ export class Status {
     if (state.phase === "reading") return `Reading ${state.source.name}`;
     if (state.phase !== "result") return "";
     const found = tally(findings(state));
-    const warning = byId("chest-message").textContent;
+    const warning = byId("chest-message").textContent.replace(/\.$/, "");
     return [warning, announcement(found), caution(found)].filter(Boolean).join(". ");
   }
 
