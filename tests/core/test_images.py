@@ -168,6 +168,10 @@ PNG, JPEG = encoded(PICTURE, "PNG"), encoded(PICTURE, "JPEG")
         (encoded(PICTURE, "TIFF", compression="tiff_lzw")[:100], r"^x: damaged or truncated image"),
         (encoded(PICTURE, "GIF"), r"^x: GIF images are not read; save it as PNG$"),
         (encoded(PICTURE, "JPEG2000"), r"^x: JPEG 2000 images are not read; save it as PNG$"),
+        (
+            encoded(PICTURE.convert("1"), "TIFF", compression="group4"),
+            r"^x: TIFF images packed as group4 are not read; save it as PNG$",
+        ),
         (encoded(PICTURE, "WEBP")[:-9], r"^x: damaged or truncated image"),
         (encoded(PICTURE, "BMP")[:-9], r"^x: damaged or truncated image"),
         (encoded(Image.new("L", (1, 1)), "PNG"), r"^x: 1 x 1 pixels are too few; .* at least 32 pixels a side$"),

@@ -24,6 +24,7 @@ from pydicom.uid import (
 ROWS, COLUMNS = np.mgrid[:60, :80]
 GREY = (COLUMNS * 2 + ROWS).astype(np.uint8)
 NUMBERS = (0, 1, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_SHORTEST = 32
 HEAD = 200  # bytes in which most formats say what follows
 
 
@@ -50,7 +51,7 @@ def seeds() -> dict[str, list[bytes]]:
         "TIFF": [
             *(_saved(grey, "TIFF", compression=name) for name in packed),
             *(_saved(deep, "TIFF", compression="tiff_lzw", exif=exif), _saved(grey, "TIFF", **_two())),
-            *(_saved(grey.convert("1"), "TIFF", compression="group4"), _saved(grey.convert("F"), "TIFF")),
+            *(_saved(grey.convert("1"), "TIFF"), _saved(grey.convert("F"), "TIFF")),
         ],
         "WEBP": [
             *(_saved(grey, "WEBP", exif=exif), _saved(grey, "WEBP", lossless=True), _saved(grey, "WEBP", **_two())),
@@ -65,7 +66,7 @@ def damaged(film: bytes, other: bytes, rng: random.Random) -> bytes:
     body = bytearray(film)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         rng.choice((_flip, _replace, _resize, _swap, _repeat, _lose, _cut, _splice))(body, other, rng)
-        if len(body) < 16:
+        if len(body) < _SHORTEST:
             break
     if body.startswith(b"\x89PNG") and rng.random() < 0.7:
         return with_right_checksums(bytes(body))
@@ -183,7 +184,7 @@ def _lose(body: bytearray, _: bytes, rng: random.Random) -> None:
 
 
 def _cut(body: bytearray, _: bytes, rng: random.Random) -> None:
-    del body[rng.randrange(16, len(body)) :]
+    del body[rng.randrange(_SHORTEST // 2, len(body)) :]
 
 
 def _splice(body: bytearray, other: bytes, rng: random.Random) -> None:

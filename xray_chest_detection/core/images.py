@@ -26,6 +26,8 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"
 _GREY_SPREAD = 16  # lossy compression tints grey by a few levels
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _WHITE_IS_ZERO, _TIFF_PHOTOMETRIC, _TIFF_TILE_SIDES, _EXIF_ORIENTATION = 0, 262, (322, 323), 0x0112
+# Left out: fax, whose decoder writes a line to the log for every damaged row, and packings nobody uses for films.
+_TIFF_PACKINGS = {"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg", "zstd", "lzma"}
 # Peak memory of decoding one pixel, in pixels of 8-bit grey (4 bytes); measured by tests/core/test_image_bounds.py.
 _COSTS, _OTHER_COST, _WEBP_COST = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "P": 2, "RGB": 2}, 3, 4
 # One image is decoded at a time: it bounds the memory peak of a threaded server, and warning filters are global.
@@ -140,12 +142,15 @@ def _check_plugin(image: Image.Image, *, name: str, max_pixels: int) -> bool:
     """What only some formats have: whether white is zero; refuses tiles and packings that cost too much.
 
     Raises:
-        ImageError: A tile is larger than any image may be, or the packing is decoded in Python, a byte at a time.
+        ImageError: A tile is larger than any image may be, or the packing is one of those that are not read.
     """
     if image.format == "BMP" and any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):
         raise ImageError(f"{name}: run-length BMP images are not read; save it as PNG")
     if image.format != "TIFF":
         return False
+    packing = image.info.get("compression", "raw")
+    if packing not in _TIFF_PACKINGS:
+        raise ImageError(f"{name}: TIFF images packed as {packing} are not read; save it as PNG")
     tags = image.tag_v2  # type: ignore[attr-defined]  # of TIFF images
     width, height = (int(tags.get(tag, 0)) for tag in _TIFF_TILE_SIDES)
     if width * height > max_pixels:

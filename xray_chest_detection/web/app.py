@@ -93,6 +93,8 @@ def create_app(
     app.register_error_handler(Exception, _broken)
     app.after_request(_secure)
     app.extensions["models"] = hub
+    for library in ("pydicom", "PIL"):  # their warnings quote the file
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     return app
 
 
