@@ -111,7 +111,7 @@ def test_what_nobody_located(make_tables, united, everyone, pairs):
 @pytest.mark.parametrize("everyone", [False, True])
 def test_further_films_go_where_their_patient_is(make_tables, united, everyone):
     images, annotations, split, _ = several_labels(make_tables)
-    more, _ = make_tables({"t1": ["Mass"] * 2, "v1": ["Mass"] * 2, "new": ["Mass"]})
+    more, _ = make_tables({"t1": ["Mass"] * 2, "v1": ["Mass"] * 2, "new": ["Mass", None]})
     films = gather_films(images, annotations, split, more, united, everyone=everyone)
     parts = dict(zip(films.split["image_id"], films.split["split"], strict=True))
     of_val = {"v1_001": "val"} if everyone else {}
@@ -142,6 +142,14 @@ def guessed(make_tables, united):
     weights = {"Infiltrate": 0.5, "Mass/Nodule": 0.4, "Pneumonia": 0.9}
     guesses = guess_boxes(films.images, films.unlocated, best, weights, united, model="multi abc")
     return films, guesses
+
+
+def test_another_model_guesses_anew(guessed, united):
+    films, guesses = guessed
+    annotations = pd.concat([films.annotations, guesses], ignore_index=True)
+    again = gather_films(films.images, annotations, films.split, films.images, united)
+    assert again.unlocated == films.unlocated
+    assert len(again.annotations) == len(films.annotations)
 
 
 def test_guesses_are_spelled_as_their_image_is(guessed):

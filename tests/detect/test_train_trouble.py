@@ -215,6 +215,19 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path, dataset, make_config) -> 
     assert sorted(path.name for path in run.last.parent.iterdir()) == ["best.pt", "last.pt"]
 
 
+@pytest.mark.slow
+def test_last_checkpoint_is_not_ahead_of_the_best(tmp_path, dataset, make_config) -> None:
+    def block(trainer: Any) -> None:
+        (trainer.wdir / "best.pt").mkdir()
+
+    with pytest.raises(
+        ModelError, match=r"tiny/weights/best.pt: cannot be written \(.*; then go on with `python train.py"
+    ):
+        train(make_config(tmp_path, dataset), Saboteur("on_train_start", block))
+    run = open_run(tmp_path / "runs" / "tiny")
+    assert [path.name for path in run.last.parent.iterdir()] == ["best.pt"]
+
+
 @pytest.mark.parametrize("command", [["tune-nms"], ["evaluate"], ["export", "--out", "OUT"]])
 def test_full_disk_after_training(command: list[str], random_run: Run, tmp_path, capsys) -> None:
     assert main(["tune-nms", str(random_run.folder), "--device", "cpu"]) == 0

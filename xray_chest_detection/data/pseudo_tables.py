@@ -7,6 +7,7 @@ import pandas as pd
 
 from xray_chest_detection.core.schemes import ClassScheme
 from xray_chest_detection.data.class_names import box_classes
+from xray_chest_detection.data.pseudo_boxes import is_guess
 from xray_chest_detection.data.splits import COLUMNS
 from xray_chest_detection.data.views import unknown_classes
 from xray_chest_detection.errors import DataError
@@ -47,11 +48,14 @@ def gather_films(
 ) -> Films:
     """Join a data set's films with further ones, which go where their patient is, new patients to train.
 
+    Guesses of an earlier model are forgotten.
+
     Args:
         images: Image table of the data set.
         annotations: Annotation table of the data set.
         split: Its split.
-        more: Image table that has further films; those that the data set has too are passed over.
+        more: Image table that has further films; those that the data set has too, and finding-free ones, are passed
+            over.
         scheme: Class scheme.
         everyone: Whether patients of val and test get further films and guesses too, for training on everything.
 
@@ -60,7 +64,8 @@ def gather_films(
     """
     who = ["source", "patient_id"]
     part_of = split.drop_duplicates(who).set_index(who)["split"]
-    new = more[~more["image_id"].isin(images["image_id"])]
+    annotations = annotations[~is_guess(annotations)]
+    new = more[~more["image_id"].isin(images["image_id"]) & ~more["healthy"]]
     parts = pd.Series([part_of.get(key, "train") for key in zip(*(new[name] for name in who), strict=True)], new.index)
     kept = new[parts.eq("train") | everyone]
     joined = pd.concat([images, kept]).sort_values("image_id").reset_index(drop=True)

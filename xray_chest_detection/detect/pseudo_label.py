@@ -85,8 +85,9 @@ def pseudo_label(
     split_path, scheme = view.split / SPLIT_FILE, read_scheme(view.scheme)
     remark = _check_teacher(teacher, session.card, scheme, split_path)
     images, annotations = read_tables(view.tables)
-    more, _ = read_tables(films)
-    found = gather_films(images, annotations, read_split(view.split), more, scheme, everyone=everyone)
+    more, more_boxes = read_tables(films)
+    unboxed = more[~more["image_id"].isin(more_boxes["image_id"])]
+    found = gather_films(images, annotations, read_split(view.split), unboxed, scheme, everyone=everyone)
     tables = (view.tables / IMAGES_FILE, view.tables / ANNOTATIONS_FILE)
     plan = Manifest(
         step=STEP,

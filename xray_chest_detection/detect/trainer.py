@@ -4,9 +4,10 @@ Bfloat16 on a CPU, a loss and a validation that know what is unknown, and checkp
 never without finite numbers.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -89,8 +90,9 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
             super().train()
 
     def save_model(self) -> bool:
-        """Write last.pt and best.pt through temporary names, so that a kill never leaves half a checkpoint.
+        """Write last.pt and best.pt through temporary names: both or none, and never half of one.
 
+        A last.pt that knows of a better epoch than best.pt is from would never let another one become best. And
         ultralytics would write weights that are no numbers as zeros, over the last good ones.
 
         Raises:
@@ -100,11 +102,12 @@ class XrayTrainer(DetectionTrainer):  # type: ignore[misc]
         if not all(bool(values.isfinite().all()) for values in state.values()):
             raise NotFiniteError(f"the weights are not finite numbers any more in epoch {self.epoch + 1}")
         last, best = self.last, self.best
-        self.last, self.best = _AtomicFile(last), _AtomicFile(best)
-        try:
-            return bool(super().save_model())
-        finally:
-            self.last, self.best = last, best
+        with ExitStack() as files:
+            self.last, self.best = _AtomicFile(last, files), _AtomicFile(best, files)
+            try:
+                return bool(super().save_model())
+            finally:
+                self.last, self.best = last, best
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Go back to last.pt when the loss is no finite number, as ultralytics does: up to three times in a row.
@@ -158,13 +161,13 @@ def switch_off_integrations() -> None:
 
 
 class _AtomicFile:
-    """Stands in for a path while ultralytics saves: `write_bytes` is whole or not at all."""
+    """Stands in for a path while ultralytics saves: what is written appears, whole, when `files` are closed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, files: ExitStack) -> None:
+        self._path, self._files = path, files
 
     def write_bytes(self, content: bytes) -> None:
-        write_bytes(self._path, content)
+        self._files.enter_context(atomic_path(self._path)).write_bytes(content)
 
 
 def _strip_atomically(f: str | Path, s: str = "", updates: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -172,7 +175,12 @@ def _strip_atomically(f: str | Path, s: str = "", updates: dict[str, Any] | None
     from ultralytics.utils.torch_utils import strip_optimizer
 
     with atomic_path(Path(s or f)) as temporary:
-        return dict(strip_optimizer(f, str(temporary), updates))
+        try:
+            return dict(strip_optimizer(f, str(temporary), updates))
+        except RuntimeError as error:
+            if "inline_container" not in str(error):
+                raise
+            raise OSError(errno.ENOSPC, "writing failed, as on a full disk") from error  # torch names no reason
 
 
 @contextmanager
