@@ -118,8 +118,8 @@ class Places:
         try:
             return future.result(self.time_limit_s)
         except TimeoutError:
-            if future.done():
-                raise
+            if future.done():  # just in time, or an error of the job itself
+                return future.result()
             self._give_up(future)
         raise too_late(self.time_limit_s)
 
