@@ -32,11 +32,12 @@ def test_switches(switches: dict[str, bool], unknown, weights, tmp_path, dataset
     assert (side.unknown, side.weights, side.n_classes) == (unknown, weights, 2)
 
 
+@pytest.mark.parametrize("reason", ["cut_off", "guessed"])
 @pytest.mark.parametrize(("masked", "found"), [(True, BAR), (False, {})])
-def test_findings_that_a_patch_cuts_off_are_masked_like_those_nobody_located(
-    masked: bool, found, tmp_path, dataset, make_config
+def test_findings_that_a_patch_cuts_off_or_a_model_guessed_are_masked_like_those_nobody_located(
+    masked: bool, found, reason: str, tmp_path, dataset, make_config
 ) -> None:
-    (dataset / "unknown.csv").write_text("file,class_name,reason\nimages/train/film_000.png,Bar,cut_off\n")
+    (dataset / "unknown.csv").write_text(f"file,class_name,reason\nimages/train/film_000.png,Bar,{reason}\n")
     side = read_side_labels(make_config(tmp_path, dataset, mask_unlocated=masked))
     assert (side.unknown if side else {}) == found
 

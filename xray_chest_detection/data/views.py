@@ -82,7 +82,7 @@ def make_view(
     _check_one_reading(images, config)
     _check_same_images(images, split, config)
     images = images.merge(split[["image_id", "split"]], on="image_id")
-    _check_guesses(images, annotations, config)
+    annotations = _usable(annotations, images, config)
     sizes_px = images.set_index("image_id")[["width", "height"]]
     labels = annotations.assign(united=box_classes(images, annotations, scheme)).dropna(subset="united")
     unknown = unknown_classes(images, labels, scheme)
@@ -192,15 +192,22 @@ def _unknown_findings(unknown: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFra
     return first.assign(class_name=FINDING)
 
 
-def _check_guesses(images: pd.DataFrame, annotations: pd.DataFrame, config: YoloConfig) -> None:
-    """A guess is for training: a model must not be judged by what another one guessed."""
+def _usable(annotations: pd.DataFrame, images: pd.DataFrame, config: YoloConfig) -> pd.DataFrame:
+    """The boxes without guesses on patients that a training on everything keeps in val.
+
+    Raises:
+        DataError: Others than these would be judged by what a model guessed.
+    """
     trained_on = images.loc[images["split"] == "train", "image_id"]
-    judged = annotations[is_guess(annotations) & ~annotations["image_id"].isin(trained_on)]
-    if len(judged):
+    judged = is_guess(annotations) & ~annotations["image_id"].isin(trained_on)
+    if judged.any() and config.everything_but is None:
+        first = annotations.loc[judged, "image_id"].iloc[0]
         raise DataError(
-            f"{config.tables}: a model guessed a box on image '{judged['image_id'].iloc[0]}', which is not in train "
-            f"({len(judged)} such boxes); make the tables without --everyone, or train on everything_but a few patients"
+            f"{config.tables}: a model guessed a box on image '{first}', which is not in train "
+            f"({int(judged.sum())} such boxes); make the tables without --everyone, or train on "
+            "everything_but a few patients"
         )
+    return annotations[~judged]
 
 
 def _weights(labels: pd.DataFrame, config: YoloConfig) -> "pd.Series[float]":
