@@ -35,9 +35,9 @@ pytest: $(FULL)/ready
 	$(FULL)/bin/pytest
 
 # One at a time with `make bench BENCHMARKS=consensus`.
-BENCHMARKS ?= consensus reader_simulation tune_nms
+BENCHMARKS ?= consensus reader_simulation tune_nms page
 
-bench: $(FULL)/ready  ## consensus rules and threshold tuning: how fast, and how near to a reference
+bench: $(FULL)/ready  ## the page, consensus rules and threshold tuning: how fast, and how near to a reference
 	@for name in $(BENCHMARKS); do $(FULL)/bin/python -m benchmarks.$$name || exit 1; done
 
 pipeline: $(FULL)/ready  ## synthetic data, from raw files to a served model, in a few minutes

@@ -108,8 +108,8 @@ def serve(folder: Path, venv: Path, settings: Settings) -> Iterator[Step]:
         memory = server.memory
     if memory.peak_bytes > settings.memory_bytes:
         raise DeployError(
-            f"memory: {memory.peak_bytes / 1e6:.0f} MB at the most, {settings.instance_class} has only "
-            f"{settings.memory_bytes / 1e6:.0f}; choose a larger instance_class, or a smaller max_pixels or films_at_once"
+            f"memory: {memory.peak_bytes / 1e6:.0f} MB at the most, {settings.instance_class} has "
+            f"{settings.memory_bytes / 1e6:.0f}; choose a larger instance_class, or lower max_pixels or films_at_once"
         )
     yield Step(
         "memory",

@@ -95,6 +95,11 @@ class Server:
         return f"http://127.0.0.1:{self._port}"
 
     @property
+    def pid(self) -> int:
+        """Its first process."""
+        return self._process.pid
+
+    @property
     def age_s(self) -> float:
         """Seconds since it was started."""
         return time.perf_counter() - self._started
