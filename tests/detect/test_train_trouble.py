@@ -175,6 +175,15 @@ def test_memory_that_runs_out_again_ends_the_training(tmp_path, dataset, make_co
 
 
 @pytest.mark.slow
+def test_memory_that_runs_out_after_the_last_epoch_costs_no_training(tmp_path, dataset, make_config, warned) -> None:
+    greedy = Saboteur("on_fit_epoch_end", more_than_there_is(than=0, epoch=1))
+    run = train(make_config(tmp_path, dataset, epochs=1), greedy)
+    assert run.finished
+    assert "batch_halved_to" not in read_manifest(run.folder).counts
+    assert not [line for line in warned if "memory" in line]
+
+
+@pytest.mark.slow
 def test_ultralytics_does_not_halve_the_batch_too(tmp_path, dataset, make_config) -> None:
     """In the first epoch ultralytics catches what CUDA says, and would go down to 1 image a step by itself."""
     tried = []

@@ -85,7 +85,7 @@ def resume(folder: Path, tracker: Tracker | None = None) -> Run:
         weights = _start(run.config)
         _begin(run, weights, batch=start.batch if start else run.config.batch)
         return _train(run, weights, tracker=tracker)
-    if not 0 < _saved_epochs(run) < run.config.epochs:
+    if _is_trained(run):
         if tracker is not None:
             tracker.start(run)
         return _finish(run)
@@ -143,6 +143,8 @@ def _run_trainer(run: Run, weights: dict[str, Any], *, tracker: Tracker | None) 
     except (RuntimeError, OSError, MemoryError, ValueError, TypeError, AssertionError, SubprocessError) as error:
         if not _is_out_of_memory(error):
             raise ModelError(f"{run.folder}: {_failure(run, error)}") from error
+        if run.last.is_file() and _is_trained(run):
+            return True  # all that is missing are figures of the best epoch
         _halve_batch(run)
         return False
     return True
@@ -195,6 +197,11 @@ def _going_on(run: Run) -> dict[str, Any]:
     return {"model": str(run.last), "resume": str(run.last), "save_dir": str(run.folder.resolve())}
 
 
+def _is_trained(run: Run) -> bool:
+    """Whether there is no epoch left to train after the last checkpoint."""
+    return not 0 < _saved_epochs(run) < run.config.epochs
+
+
 def _saved_epochs(run: Run) -> int:
     """The number of epochs behind the last checkpoint; 0 for a finished one, with which ultralytics cannot go on."""
     try:
@@ -210,7 +217,8 @@ def _forget_epochs(results: Path, *, after: int) -> None:
     if not results.is_file():
         return
     header, *rows = results.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= after]
+    saved = {str(number) for number in range(1, after + 1)}
+    kept = [row for row in rows if row.endswith("\n") and row.split(",", 1)[0].strip() in saved]
     if kept != rows:
         write_text(results, "".join([header, *kept]))
 
