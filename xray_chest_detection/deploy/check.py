@@ -23,7 +23,6 @@ PREDICT = "/api/v1/predict"
 WARM_UP = "/_ah/warmup"
 CONFIG_VARIABLE, CONFIG = "XRAY_DEMO_CONFIG", "configs/demo.yaml"  # as in demo.py
 AT_ONCE = 8  # `max_concurrent_requests` of app.yaml
-_MAX_LINES = 3
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,8 @@ def together(server: Server, sent: Sequence[Film]) -> str:
 def _run(command: Sequence[str], *, doing: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-_MAX_LINES:]
-        raise DeployError(f"{doing} failed: {' / '.join(lines) or f'status {done.returncode}'}")
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR")]
+        raise DeployError(f"{doing} failed: {lines[-1] if lines else _short(done.stderr or done.stdout or done.returncode)}")
     return done.stdout
 
 
