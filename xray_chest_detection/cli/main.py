@@ -21,6 +21,7 @@ COMMANDS = {
     "pseudo-label": "guess the boxes of findings that labels name and nobody located, for self-training",
     "agreement": "measure how far the readers of a data set agree, and show where they do not",
     "augmentations": "draw a training film under each augmentation of a training",
+    "chest-gate": "train and measure the gate that knows chest films from other pictures",
     "figures": "draw the curves, confusion matrix and panels of a run, or what is in tables of boxes",
     "pipeline": "synthetic data, from raw files to a served model, in a few minutes",
     "deploy-check": "try on this machine what `gcloud app deploy` would upload, within the memory it has there",

@@ -14,7 +14,8 @@ from xray_chest_detection.core.files import atomic_path, write_text
 from xray_chest_detection.core.images import read_image, starts_like_an_image
 from xray_chest_detection.core.model_card import NOT_A_DEVICE
 from xray_chest_detection.core.tiling import SIDES, Tiles
-from xray_chest_detection.errors import DataError, ImageError
+from xray_chest_detection.errors import DataError, ImageError, ModelError
+from xray_chest_detection.inference.chest_gate import FILE_NAME, ChestGate, check_record
 from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.predict import detect_radiograph, to_record
 from xray_chest_detection.inference.registry import Registry
@@ -115,6 +116,7 @@ def _predict_all(
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Results of the readable files, and a message for each of the others, which is also printed."""
     tiles = None if options.tiles is None else Tiles(side=options.tiles)
+    gate = _open_gate(options.checkpoints)
     images: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     for path in _with_progress(files):
@@ -126,7 +128,11 @@ def _predict_all(
             print(f"error: {error}", file=sys.stderr)
             continue
         found = detect_radiograph(registry, radiograph, models=models, conf=options.conf, tiles=tiles)
-        images.append(to_record(registry, radiograph, found))
+        check = None if gate is None else gate.check(radiograph.pixels)
+        if check is not None and check.message:
+            print(f"note: {name}: {check.message}", file=sys.stderr)
+        chest = None if check is None else check_record(check)
+        images.append(to_record(registry, radiograph, found) | {"chest": chest})
         if options.pictures is not None:
             cards = {model: registry.get(model).card for model in models}
             conf = None if options.conf is None else dict.fromkeys(models, options.conf)
@@ -135,6 +141,18 @@ def _predict_all(
             with atomic_path(options.pictures / file) as temporary:
                 sheet.save(temporary)
     return images, errors
+
+
+def _open_gate(folder: Path) -> ChestGate | None:
+    """The chest gate beside the models; None without one, and a note when it cannot be used."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        return ChestGate.load(path)
+    except ModelError as error:
+        print(f"note: {error}", file=sys.stderr)
+        return None
 
 
 def _to_json(images: Sequence[dict[str, Any]], errors: Sequence[dict[str, str]]) -> str:
