@@ -156,7 +156,8 @@ def _run(command: Sequence[str], *, doing: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR")]
-        raise DeployError(f"{doing} failed: {lines[-1] if lines else _short(done.stderr or done.stdout or done.returncode)}")
+        reason = lines[-1] if lines else _short(done.stderr or done.stdout or done.returncode)
+        raise DeployError(f"{doing} failed: {reason}")
     return done.stdout
 
 
