@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from xray_chest_detection.config.base import read_config
+from xray_chest_detection.config.chest_gate import ChestGateConfig
 from xray_chest_detection.config.data import NihConfig, SplitConfig, YoloConfig
 from xray_chest_detection.config.demo import DemoConfig
 from xray_chest_detection.config.detect import DetectConfig
@@ -25,6 +26,7 @@ def model_of(path: Path) -> type[BaseModel]:
     if path.parent.name == "schemes":
         return ClassScheme
     by_prefix = {
+        "chest": ChestGateConfig,
         "nih": NihConfig,
         "sample": SampleConfig,
         "split": SplitConfig,

@@ -72,10 +72,7 @@ def part_of(name: str, config: ChestGateConfig) -> str:
 
 
 def train_gate(
-    config: ChestGateConfig,
-    films: Pictures,
-    chest: Collection[Pictures],
-    other: Collection[Pictures],
+    config: ChestGateConfig, films: Pictures, chest: Collection[Pictures], other: Collection[Pictures]
 ) -> TrainedGate:
     """Train on the films and the pictures of the other sources; measure on test films and on everything else.
 
@@ -109,9 +106,7 @@ def train_gate(
     threshold = float(np.quantile(val, config.flagged))
     sets = _chest_sets(parts, chest, rng)
     measured = [Measured(name, kind, True, gate.scores(pictures)) for name, kind, pictures in sets]
-    others = [(name, "made of test films", stretched(made(parts["test"], name, rng))) for name in MADE]
-    others += [(one.source.name, one.source.kind, _thumbnails(one.squares)) for one in other]
-    for name, kind, pictures in others:
+    for name, kind, pictures in _other_sets(parts, other, rng):
         without = ChestGate(subspace, *fitted(name), card={"threshold": 0.0}) if name in reduced else None
         left_out = None if without is None else without.scores(pictures)
         measured.append(Measured(name, kind, False, gate.scores(pictures), left_out))
@@ -183,6 +178,14 @@ def _chest_sets(
         ("films_test_changed", "the same, strongly changed", changed_films),
         *((one.source.name, one.source.kind, _thumbnails(one.squares)) for one in chest),
     ]
+
+
+def _other_sets(
+    parts: Mapping[str, GreyArray], other: Collection[Pictures], rng: np.random.Generator
+) -> list[tuple[str, str, FloatArray]]:
+    """Name, kind and thumbnails of the sets that should be flagged."""
+    sets = [(name, "made of test films", stretched(made(parts["test"], name, rng))) for name in MADE]
+    return sets + [(one.source.name, one.source.kind, _thumbnails(one.squares)) for one in other]
 
 
 def _copies(squares: GreyArray, limit: int, rng: np.random.Generator) -> FloatArray:
