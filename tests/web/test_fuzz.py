@@ -15,7 +15,7 @@ from tests.web.mutations import damaged, seeds
 from xray_chest_detection.config.demo import DemoConfig
 from xray_chest_detection.web.app import create_app
 
-EACH = int(os.environ.get("XRAY_FUZZ", "500"))
+EACH = int(os.environ.get("XRAY_FUZZ", "400"))
 WARM = 0.2  # share of the films after which memory must not grow
 GROWTH_MIB = 50  # it swings by 30 without a trend over fifty thousand films; a film with its pixels takes 10 KiB
 
