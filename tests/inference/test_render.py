@@ -133,6 +133,18 @@ def test_where_a_label_does_not_fit_its_letter_stands_alone() -> None:
     assert letters(*[(0, 0, 160, 60)] * 40) > 4 * chip, "no more than three labels with words fit"
 
 
+def test_a_label_wider_than_the_picture_keeps_its_letter() -> None:
+    film = np.full((60, 100), 128, np.uint8)
+    boxes = found((10, 20, 90, 50), width=100, height=60)
+    bare, long = (
+        np.asarray(draw_detections(film, boxes, ["Cardiomegaly with effusion"], labels=labels))
+        for labels in (False, True)
+    )
+    changed = (bare != long).any(axis=2)
+    assert changed.any()
+    assert changed.any(axis=0).sum() < 30, "the letter alone"
+
+
 def test_classes_of_one_scheme_have_their_own_letter_and_colour() -> None:
     united = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltrate", "Mass/Nodule", "Pneumonia", "Pneumothorax")
     nih = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltrate", "Mass", "Nodule", "Pneumonia", "Pneumothorax")

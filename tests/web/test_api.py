@@ -159,6 +159,17 @@ def test_the_server_renders_films_that_browsers_show_differently(
     assert "preview" not in send(client, stream.getvalue()).get_json()
 
 
+def test_the_server_renders_a_film_that_moves_or_is_stored_turned(client: FlaskClient, film: np.ndarray) -> None:
+    moving, turned, photo = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    image, exif = Image.fromarray(film), Image.Exif()
+    exif[0x0112] = 6
+    image.save(moving, "PNG", save_all=True, append_images=[Image.fromarray(film[::-1])])
+    image.save(turned, "PNG", exif=exif)
+    image.save(photo, "JPEG", exif=exif)
+    sent = [send(client, stream.getvalue(), preview="1").get_json() for stream in (moving, turned, photo)]
+    assert ["preview" in body for body in sent] == [True, True, False], "every browser turns a JPEG"
+
+
 def test_a_sample_gets_the_answer_its_file_gets(client: FlaskClient, dicom: bytes) -> None:
     sample = send(client, sample="chest-cr").get_json()
     assert sample["file"] == "chest_CR.dcm"
@@ -214,7 +225,11 @@ def test_a_corrupt_and_a_missing_model_leave_the_others_working(root: Path, png:
     body = send(client, png).get_json()
     assert list(body["models"]) == ["multi", "cardiomegaly"]
     assert list(body["errors"]) == ["binary", "mass_nodule"]
-    assert "is not loaded." in client.get("/").text
+    page = client.get("/").text
+    intro = page[page.index('class="intro"') : page.index('id="announcer"')]
+    assert "2 models" in intro
+    assert "Binary is not loaded: " in intro
+    assert "Mass nodule is not loaded: " in intro
     assert send(client, png, models="binary").status_code == 503
 
 

@@ -66,7 +66,11 @@ def test_a_picture_that_cannot_be_made_leaves_the_result(page: Page, png: bytes)
     expect(page.get_by_role("alert")).to_contain_text("The server did not answer")
     expect(page.locator("#headline")).to_have_text("1 shared, 1 alone")
     expect(page.get_by_role("button", name="Picture")).to_be_enabled()
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
     page.watch.forgive_refusals()
+    page.unroute("**/api/v1/predict")
+    download(page, "Picture")
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_the_command_line_asks_for_what_the_page_shows(page: Page, png: bytes, tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ def test_a_model_that_is_switched_off_is_out_of_everything(page: Page, png: byte
     expect(boxes(page, "multi")).to_have_count(2)
 
 
+def test_with_all_models_off_nothing_is_said_of_marks(page: Page, png: bytes) -> None:
+    read(page, png)
+    for switch in page.locator("#thresholds input[type=checkbox]").all():
+        switch.uncheck()
+    expect(page.locator("#headline")).to_have_text("All models are switched off")
+    expect(page.locator("#announcer")).to_contain_text("All models are switched off")
+    expect(page.locator("#curl")).to_have_text("")
+    expect(page.locator("#copy")).to_be_disabled()
+
+
 def test_a_class_can_be_switched_off(page: Page, png: bytes) -> None:
     read(page, png)
     page.get_by_role("button", name="Cardiomegaly", exact=True).and_(page.locator(".class-switch")).click()
@@ -208,6 +218,25 @@ def test_a_crowd_is_capped_and_its_labels_do_not_cover_each_other(page: Page, pn
             apart_x = a["right"] <= b["left"] + 0.1 or b["right"] <= a["left"] + 0.1
             apart_y = a["bottom"] <= b["top"] + 0.1 or b["bottom"] <= a["top"] + 0.1
             assert apart_x or apart_y
+
+
+def test_a_long_name_pushes_no_score_out_of_sight(page: Page, png: bytes) -> None:
+    name = "Enlargement of the cardiomediastinal silhouette with pericardial effusion"
+
+    def rename(body: dict) -> None:
+        body["models"]["multi"] = [{"class": name, "score": 0.8, "box": [20, 30, 60, 70]}]
+        body["models"]["mass_nodule"] = [{"class": "Mass/Nodule", "score": 0.7, "box": [70, 70, 80, 80]}]
+
+    change_answer(page, rename)
+    read(page, png)
+    edges = "all => all.map(one => one.getBoundingClientRect().right)"
+    side = page.locator(".side").bounding_box()
+    assert max(page.locator("#findings td").evaluate_all(edges)) <= side["x"] + side["width"]
+    label = page.locator('.panel[data-model="multi"] .mark-label text').last
+    expect(label).to_have_text("0.80")
+    heart = page.get_by_role("rowheader", name="Cardiomegaly")
+    expect(heart).to_be_visible()
+    assert heart.bounding_box()["height"] < 40, "a usual name stands in one line"
 
 
 def test_no_box_stays_dimmed_when_focus_and_threshold_change_together(page: Page, png: bytes) -> None:

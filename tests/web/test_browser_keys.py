@@ -152,6 +152,30 @@ def test_a_phone_shows_one_film_with_tabs_and_the_slider_in_reach(page: Page, pn
     expect(page.locator('.panel[data-model="all"]')).to_be_visible()
 
 
+def test_a_screen_hardly_higher_than_the_slider_keeps_room_for_the_rest(page: Page, png: bytes) -> None:
+    page.set_viewport_size({"width": 320, "height": 200})
+    read(page, png)
+    page.evaluate("window.scrollTo(0, 0)")
+    assert page.locator("#thresholds").evaluate("it => it.getBoundingClientRect().top") > 200
+
+
+def test_forced_colours_tell_what_is_pressed(page: Page, png: bytes) -> None:
+    page.emulate_media(forced_colors="active")
+    read(page, png)
+    looks = "button => getComputedStyle(button).backgroundColor"
+    assert page.locator("#four-up").evaluate(looks) != page.locator("#one-up").evaluate(looks)
+    assert page.locator(".stage").first.evaluate(looks) == "rgb(0, 0, 0)"
+
+
+def test_on_paper_the_words_are_dark_and_nothing_is_to_be_pressed(page: Page, png: bytes) -> None:
+    read(page, png)
+    page.emulate_media(media="print")
+    assert page.locator("#headline").evaluate("it => getComputedStyle(it).color") == "rgb(0, 0, 0)"
+    expect(page.locator("#findings")).to_be_visible()
+    expect(page.locator(".tools, .chooser, .downloads, #curl")).to_have_count(4)
+    assert page.locator(".tools, .chooser, .downloads, #curl").evaluate_all("all => all.every(it => !it.offsetParent)")
+
+
 @pytest.fixture(scope="module")
 def axe() -> Callable[[Page], list[str]]:
     """Finds what axe calls a serious or critical fault of a page."""

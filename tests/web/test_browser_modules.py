@@ -232,6 +232,7 @@ def test_thresholds_move_and_come_back(shelf: Page, change: str, expected: dict[
         ("m.switchedModel(m.looked(s, 'a'), 'a')", ["b"]),
         ("m.switchedModel(m.switchedModel(s, 'a'), 'b')", ["all"]),
         ("m.resized(s, true)", ["a"]),
+        ("m.resized(m.switchedModel(s, 'a'), true)", ["b"]),
         ("m.looked(m.resized(s, true), null)", ["all"]),
         ("m.resized(m.resized(s, true), false)", ["a", "b"]),
     ],

@@ -10,6 +10,7 @@ from flask import Flask
 from PIL import Image
 
 from tests.web.browsing import (
+    PHONE,
     Page,
     Watch,
     boxes,
@@ -66,6 +67,16 @@ def test_a_dicom_file_is_shown_as_the_server_renders_it(page: Page, dicom: bytes
     expect(page.locator('.panel[data-model="multi"] .film')).to_be_visible()
     assert film_is_shown(page)
     assert "Doe" not in page.content()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("film.dcm", "application/dicom"), ("film", ""), ("film.txt", "text/plain")]
+)
+def test_the_content_decides_whether_a_film_is_shown(page: Page, png: bytes, name: str, kind: str) -> None:
+    read(page, png, name=name, kind=kind)
+    expect(page.locator("#facts")).to_contain_text(f"{name} · PNG")
+    expect(page.locator('.panel[data-model="multi"] .film')).to_be_visible()
+    assert film_is_shown(page)
 
 
 def test_boxes_lie_where_the_server_said(page: Page, png: bytes) -> None:
@@ -151,7 +162,8 @@ def test_a_sample_is_read_at_a_click_or_a_key(page: Page, key: str | None) -> No
 def test_a_film_can_be_dropped_and_pasted(page: Page, png: bytes, event: str) -> None:
     page.evaluate(
         """([event, bytes]) => { const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(bytes)], 'chest.png', {type: 'image/png'}));
+        for (const name of ['chest.png', 'other.png'])
+            data.items.add(new File([new Uint8Array(bytes)], name, {type: 'image/png'}));
         const options = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
         const Kind = event === 'drop' ? DragEvent : ClipboardEvent;
         document.body.dispatchEvent(new Kind(event, options));
@@ -159,7 +171,7 @@ def test_a_film_can_be_dropped_and_pasted(page: Page, png: bytes, event: str) ->
         [event, list(png)],
     )
     wait_for(page, "result")
-    expect(page.locator("#facts")).to_contain_text("chest.png")
+    expect(page.locator("#facts")).to_contain_text("chest.png · first of 2 files")
 
 
 def test_a_file_that_is_no_film_says_so_and_the_next_one_works(page: Page, png: bytes) -> None:
@@ -209,6 +221,23 @@ def test_a_file_over_the_limit_is_not_sent(page: Page) -> None:
     assert page.watch.predictions == 0
 
 
+def test_an_empty_file_is_not_sent(page: Page) -> None:
+    upload(page, b"")
+    wait_for(page, "error")
+    expect(page.get_by_role("alert")).to_contain_text("This file is empty")
+    assert page.watch.predictions == 0
+
+
+def test_a_file_that_changed_is_not_a_lost_connection(page: Page, png: bytes, tmp_path: Path) -> None:
+    film = tmp_path / "chest.png"
+    film.write_bytes(png)
+    page.set_input_files("#file", film)
+    wait_for(page, "result")
+    film.write_bytes(png + b"more")
+    page.get_by_role("button", name="JSON").click()
+    expect(page.get_by_role("alert")).to_contain_text("This file cannot be opened")
+
+
 def test_no_mark_at_all_is_not_called_normal(page: Page, png: bytes) -> None:
     change_answer(page, lambda body: body.update(models={name: [] for name in body["models"]}))
     read(page, png)
@@ -233,12 +262,18 @@ def test_a_film_that_is_no_chest_is_warned_about_and_shown_all_the_same(page: Pa
 def test_a_model_that_failed_says_so_on_its_film(page: Page, png: bytes) -> None:
     def fail(body: dict) -> None:
         del body["models"]["multi"]
-        body["errors"] = {"multi": "multi.onnx: out of memory"}
+        body["errors"] = {"multi": reason}
 
+    reason = "multi.onnx: out of memory; " + "send a smaller film or restart the demo " * 3
     change_answer(page, fail)
     read(page, png)
-    expect(page.locator('.panel[data-model="multi"] .count')).to_have_text("multi.onnx: out of memory")
+    said = page.locator('.panel[data-model="multi"] .count')
+    expect(said).to_have_text(reason)
+    assert said.evaluate("said => said.scrollWidth <= said.clientWidth"), "all of it can be read"
     assert [row[1:] for row in rows(page)] == [["0.70", "0.90", "·"]]
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    expect(said).to_be_visible()
+    expect(page.locator('[data-tab="multi"]')).to_have_text("Multi –")
 
 
 def test_the_page_without_models_opens_quietly(browser, serve, tmp_path: Path) -> None:

@@ -225,7 +225,12 @@ def _place(box: Rect, width: float, height: float, taken: Sequence[Rect], bounds
 
 
 def _candidates(box: Rect, width: float, height: float, bounds: tuple[int, int]) -> Iterator[Rect]:
-    """Above, inside and below the box, left then right, then stepwise down its left side; kept inside the picture."""
+    """Above, inside and below the box, left then right, then stepwise down its left side; kept inside the picture.
+
+    None for a label that is wider than the picture.
+    """
+    if width > bounds[0]:
+        return
     x_min, y_min, x_max, y_max = box
     corners = [(x, y) for y in (y_min - height, y_min, y_max - height, y_max) for x in (x_min, x_max - width)]
     corners += [(x_min, y_min + step * (height + 1)) for step in range(1, 8)]

@@ -41,10 +41,13 @@ def data_url(png: bytes) -> str:
 def browser_shows_it(content: bytes) -> bool:
     """Whether a browser shows these bytes as the models see them: 8-bit grey or RGB, PNG or JPEG.
 
-    DICOM cannot be shown at all; 16-bit, CMYK and transparent images look different in a browser.
+    DICOM cannot be shown at all; 16-bit, CMYK and transparent images look different in a browser, animated ones move,
+    and not all browsers turn a PNG that is stored turned.
     """
     try:
         with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as image:
-            return image.format in _BROWSER_FORMATS and image.mode in _BROWSER_MODES
+            still = not getattr(image, "is_animated", False)
+            upright = image.format == "JPEG" or not {"exif", "Raw profile type exif"} & image.info.keys()
+            return still and upright and image.format in _BROWSER_FORMATS and image.mode in _BROWSER_MODES
     except (OSError, ValueError, Image.DecompressionBombError):
         return False

@@ -15,24 +15,36 @@ export async function cards(address) {
 }
 
 export async function predict(address, source, fields, { signal, onProgress }) {
-  return json(await send("POST", address, form(source, fields), { signal, onProgress }));
+  return json(await send("POST", address, await form(source, fields), { signal, onProgress }));
 }
 
-export function download(address, source, fields) {
-  return send("POST", address, form(source, fields));
+export async function download(address, source, fields) {
+  return send("POST", address, await form(source, fields));
 }
 
-function form(source, fields) {
+async function form(source, fields) {
   const made = new FormData();
   if (source.sample) made.set("sample", source.sample);
-  else made.set("file", source.file, source.name);
+  else made.set("file", await opened(source), source.name);
   for (const [key, value] of fields) made.set(key, value);
   return made;
+}
+
+// Only reading from a file tells whether it is a folder, or has changed since it was chosen.
+async function opened({ name, file }) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    const detail = `${name} is a folder, or a file that was changed or moved after it was chosen.`;
+    throw new Problem({ title: "This file cannot be opened", detail, cure: "Choose the file again." });
+  }
+  return file;
 }
 
 // An XMLHttpRequest, because fetch does not tell how much of a film has been sent. Progress goes from 0 to 1.
 function send(method, address, body, { signal, onProgress } = {}) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const request = new XMLHttpRequest();
     request.open(method, address);
     request.responseType = "blob";

@@ -5,26 +5,27 @@ export function chooser({ input, samples, curtain, onChoose }) {
     for (const button of samples) button.setAttribute("aria-pressed", String(button.dataset.sample === source.sample));
     onChoose(source);
   };
-  const chooseFile = (file) => {
+  const chooseFirst = (files = []) => {
+    const [file] = files;
     if (!file) return;
-    const url = shownByBrowsers(file) ? URL.createObjectURL(file) : null;
-    choose({ name: file.name || "pasted image", file, url });
+    const note = files.length > 1 ? `first of ${files.length} files` : "";
+    choose({ name: file.name || "pasted image", note, file, url: URL.createObjectURL(file) });
   };
 
   input.addEventListener("change", () => {
-    chooseFile(input.files[0]);
+    chooseFirst(input.files);
     input.value = ""; // the same file may be chosen again
   });
-  document.addEventListener("paste", (event) => chooseFile(event.clipboardData?.files[0]));
+  document.addEventListener("paste", (event) => chooseFirst(event.clipboardData?.files));
   for (const button of samples) {
     button.addEventListener("click", () =>
       choose({ name: button.dataset.name, sample: button.dataset.sample, url: button.dataset.film }),
     );
   }
-  dropAnywhere(curtain, chooseFile);
+  dropAnywhere(curtain, chooseFirst);
 }
 
-function dropAnywhere(curtain, chooseFile) {
+function dropAnywhere(curtain, chooseFirst) {
   let depth = 0;
   const show = (on) => {
     depth = on ? depth : 0;
@@ -46,10 +47,6 @@ function dropAnywhere(curtain, chooseFile) {
     if (!carriesFile(event)) return;
     event.preventDefault();
     show(false);
-    chooseFile(event.dataTransfer.files[0]);
+    chooseFirst(event.dataTransfer.files);
   });
-}
-
-function shownByBrowsers(file) {
-  return ["image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif"].includes(file.type);
 }

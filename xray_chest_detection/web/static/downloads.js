@@ -4,7 +4,7 @@
 import { download } from "./api.js";
 import { byId, h } from "./dom.js";
 import { curlLine, settings } from "./request.js";
-import { onModels } from "./state.js";
+import { complained, onModels } from "./state.js";
 
 const FILES = { png: "xray-marks.png", json: "xray-marks.json", coco: "xray-marks.coco.json" };
 const COPIED_MS = 2000;
@@ -12,6 +12,7 @@ const COPIED_MS = 2000;
 export function downloads(store, address, { onFail }) {
   const buttons = [...document.querySelectorAll("[data-download]")];
   const line = byId("curl");
+  const copyButton = byId("copy");
   let busy = null;
 
   const render = (state) => {
@@ -21,13 +22,15 @@ export function downloads(store, address, { onFail }) {
       button.classList.toggle("busy", button.dataset.download === busy);
     }
     const url = new URL(address, location.href).href;
-    line.textContent = state.source ? curlLine(url, state.source, settings(state)) : "";
+    line.textContent = ready ? curlLine(url, state.source, settings(state)) : "";
+    copyButton.disabled = !ready;
     byId("classes-note").hidden = !state.off.classes.length;
   };
 
   const save = async (format) => {
     const state = store.get();
     busy = format;
+    store.change(complained, null);
     render(state);
     try {
       give(await download(address, state.source, [["format", format], ...settings(state)]), FILES[format]);
@@ -39,7 +42,7 @@ export function downloads(store, address, { onFail }) {
   };
 
   for (const button of buttons) button.addEventListener("click", () => save(button.dataset.download));
-  byId("copy").addEventListener("click", () => copy(line, byId("copy")));
+  copyButton.addEventListener("click", () => copy(line, copyButton));
   store.listen(render, ({ phase, source, off, conf }) => [phase, source, off, conf]);
 }
 

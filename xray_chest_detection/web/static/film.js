@@ -39,20 +39,19 @@ export class Film {
     });
     this.image.addEventListener("error", () => {
       this.broken = true;
-      this.write("This browser cannot show the film itself");
+      this.write("This browser cannot open the file; the server renders it");
       this.settle();
     });
   }
 
-  // `settled` resolves when the picture is shown, or cannot be.
+  // `settled` resolves when the picture is shown, or cannot be: neither name nor type of a file says whether it can.
   show({ url, name }) {
-    this.settled = url ? new Promise((resolve) => (this.settle = resolve)) : Promise.resolve();
+    this.settled = new Promise((resolve) => (this.settle = resolve));
     this.broken = false;
     this.image.hidden = true;
     this.image.alt = `Film ${name}`;
-    if (url) this.image.src = url;
-    else this.image.removeAttribute("src");
-    this.write(url ? "" : "The server is rendering the film");
+    this.image.src = url;
+    this.write("");
   }
 
   replace(url) {
@@ -114,7 +113,7 @@ export class Film {
     }));
     const labelled = marks.flatMap((mark, index) => (mark.text && inside(boxes[index], bounds) ? [index] : []));
     const full = named(Math.min(size.width * scale, bounds.width), labelled.length);
-    const texts = labelled.map((index) => (full ? `${marks[index].name} ${marks[index].text}` : marks[index].text));
+    const texts = labelled.map((index) => textOf(marks[index], full, bounds));
     const places = placeLabels(labelled.map((index) => boxes[index]), texts.map(labelSize), bounds);
     // Large boxes first, so that the pointer reaches the small ones inside them; labels above all boxes, the best last.
     const largest = [...marks.keys()].sort((a, b) => area(boxes[b]) - area(boxes[a]));
@@ -141,6 +140,12 @@ function labelPart(mark, { rect, free }, text) {
     svg("text", { class: "letter", x: letterX, y: baseline, fill: inkOn(mark.chip.colour) }, mark.chip.letter),
     svg("text", { x: rect.x + LABEL.strip + LABEL.pad, y: baseline }, text),
   );
+}
+
+// A name too long for the panel would push the score out of it.
+function textOf({ name, text }, full, bounds) {
+  const long = `${name} ${text}`;
+  return full && labelSize(long).width <= bounds.width ? long : text;
 }
 
 function labelSize(text) {

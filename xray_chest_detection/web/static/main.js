@@ -32,8 +32,8 @@ async function read(source) {
   viewer.show(source);
   store.flush(); // at once: a frame may be far away on a busy machine
   try {
-    refuseLarge(source);
     await Promise.race([viewer.shown, pause(SHOW_FILM_MS)]);
+    check(source);
     const answer = await ask(source, mine.signal);
     if (mine === pending) finish(answer);
   } catch (error) {
@@ -67,19 +67,23 @@ function problemFrom(error) {
   return new api.Problem({ title: "The page failed", detail, cure: "Reload the page.", retry: true });
 }
 
-function refuseLarge({ file }) {
+// What need not be sent to be refused.
+function check({ name, file }) {
+  if (!file) return;
   const limit = Number(main.dataset.maxBytes);
-  if (!file || file.size < limit) return;
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
-  throw new api.Problem({
-    title: "This file is too large",
-    detail: `${file.name} has ${mib(file.size)} MiB; this server takes less than ${mib(limit)} MiB.`,
-    cure: "Export the image with fewer pixels or as PNG or JPEG.",
-  });
+  const refuse = (title, detail, cure) => {
+    throw new api.Problem({ title, detail, cure });
+  };
+  if (!file.size) refuse("This file is empty", `${name} has 0 bytes.`, "Copy or export it again.");
+  if (file.size >= limit) {
+    const detail = `${name} has ${mib(file.size)} MiB; this server takes less than ${mib(limit)} MiB.`;
+    refuse("This file is too large", detail, "Export the image with fewer pixels or as PNG or JPEG.");
+  }
 }
 
 function release(last, next) {
-  if (last?.file && last.url && last !== next) URL.revokeObjectURL(last.url);
+  if (last?.file && last !== next) URL.revokeObjectURL(last.url);
 }
 
 function pause(ms) {

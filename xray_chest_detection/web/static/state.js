@@ -55,12 +55,13 @@ export function failed(state, problem) {
 
 // A narrow page looks at one model, a wide one at all of them.
 export function resized(state, narrow) {
-  return { ...state, narrow, solo: narrow ? (state.models[0] ?? null) : null };
+  return { ...state, narrow, solo: narrow ? (onModels(state)[0] ?? null) : null };
 }
 
-// A problem that leaves the result as it is, for example a picture that could not be made.
+// A problem that leaves the result as it is, for example a picture that could not be made; null when it is over. Its
+// own button is there for another try: the film need not be read again.
 export function complained(state, problem) {
-  return { ...state, problem };
+  return { ...state, problem: problem && { ...problem, retry: false } };
 }
 
 // The score the server is asked to start from: low enough for every slider and every tuned threshold.

@@ -56,7 +56,7 @@ export class Status {
     if (state.phase !== "result") return "";
     const found = tally(findings(state));
     const warning = byId("chest-message").textContent.replace(/\.$/, "");
-    return [warning, announcement(found), caution(found)].filter(Boolean).join(". ");
+    return [warning, announcement(found, onModels(state).length), caution(found)].filter(Boolean).join(". ");
   }
 
   // A slider on its way says nothing; where it stops is said once.
@@ -74,5 +74,5 @@ function wordsFor(state, found) {
   if (phase === "reading") return [`Reading ${source.name}`, stage, ""];
   if (phase === "error") return [source.name, "Not read by any model", ""];
   if (phase === "empty") return ["", "", ""];
-  return [headline(found, onModels(state).length), facts(source.name, answer), caution(found)];
+  return [headline(found, onModels(state).length), facts(source, answer), caution(found)];
 }

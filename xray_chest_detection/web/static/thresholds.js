@@ -50,7 +50,9 @@ class Row {
     this.root.style.setProperty("--tuned", share(tunedConf));
     this.value.textContent = conf.toFixed(2);
     this.known.textContent = on ? knownAt(card, state.conf[this.model] ?? null) : "Switched off";
-    this.back.textContent = atTuned ? "tuned" : `back to ${tunedConf.toFixed(2)}`;
+    const back = atTuned ? "tuned" : `back to ${tunedConf.toFixed(2)}`;
+    this.back.textContent = back;
+    this.back.setAttribute("aria-label", `${back}: threshold of ${card.title}`);
     this.back.disabled = atTuned;
   }
 }

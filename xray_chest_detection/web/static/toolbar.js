@@ -52,7 +52,9 @@ function renderTools({ layout, fused, boxes, light, view, solo }) {
     byId(key).setAttribute("aria-valuetext", `${Math.round(100 * light[key])} %`);
   }
   byId("light-reset").disabled = isPlain(light);
-  byId("fit").textContent = `${Math.round(100 * view.zoom)} %`;
+  const zoom = `${Math.round(100 * view.zoom)} %`;
+  byId("fit").textContent = zoom;
+  byId("fit").setAttribute("aria-label", `${zoom}: fit the film`);
   byId("zoom-out").disabled = view.zoom <= 1;
 }
 
@@ -61,7 +63,7 @@ function renderTabs(state, tabs) {
   for (const tab of tabs) {
     const model = tab.dataset.tab;
     press(tab, (model || null) === state.solo);
-    tab.querySelector(".tab-count").textContent = state.answer && model ? String(counts[model] ?? 0) : "";
+    tab.querySelector(".tab-count").textContent = state.answer && model ? String(counts[model] ?? "–") : "";
   }
 }
 

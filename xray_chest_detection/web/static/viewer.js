@@ -104,6 +104,7 @@ export class Viewer {
       film.draw(state, marks[name] ?? []);
       film.lift(lifted);
       count.textContent = state.phase === "result" ? countIn(state, name, marks[name]) : "";
+      count.classList.toggle("failed", Boolean(state.answer?.errors?.[name]));
     }
   }
 

@@ -12,15 +12,15 @@ export function caution({ shared, alone }) {
     : "This does not mean that the film is normal: these models miss many findings.";
 }
 
-export function announcement({ shared, alone }) {
+export function announcement({ shared, alone }, modelsOn) {
   const total = shared + alone;
-  return total ? `Found ${total}, ${shared} shared` : "No model marks anything at these thresholds";
+  return total ? `Found ${total}, ${shared} shared` : headline({ shared, alone }, modelsOn);
 }
 
-export function facts(name, { image, width, height }) {
+export function facts({ name, note }, { image, width, height }) {
   const { format, view, laterality, notes } = image;
   const size = `${width} × ${height} px`;
-  const parts = [name, format, size, view && `view ${view}`, laterality && `side ${laterality}`, ...notes];
+  const parts = [name, note, format, size, view && `view ${view}`, laterality && `side ${laterality}`, ...notes];
   return parts.filter(Boolean).join(" · ");
 }
 
