@@ -10,7 +10,7 @@ PATHSPEC := pathspec>=0.12.1,<2
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test lint types imports pytest bench pipeline deploy-check deploy audit clean
+.PHONY: help demo test lint types imports pytest bench pipeline deploy-check deploy audit screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,6 +54,9 @@ deploy: deploy-check  ## the same, and then upload it to App Engine (asks before
 audit: $(DEMO)/ready  ## look up known vulnerabilities of the packages of the page (needs the network)
 	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check --target .cache/pip_audit pip-audit
 	PYTHONPATH=.cache/pip_audit $(DEMO)/bin/python -m pip_audit --requirement requirements.txt
+
+screenshots: $(FULL)/ready $(SAMPLE_DICOM)  ## draw the pictures of the page in readme_images/ again
+	$(FULL)/bin/python -m docs.screenshots
 
 clean:  ## remove the environments, caches and runs (not your data)
 	rm -rf $(FULL) $(DEMO) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache runs build dist *.egg-info
