@@ -184,6 +184,11 @@ CURVE = {
             "at .30: finds 41 % at 0.9 false marks/film (its test split, n = 152 films, 93 boxes)",
         ),
         (
+            {"operating_curve": {**CURVE, "points": [{**POINT, "sensitivity_low": 1, "sensitivity_high": 1}]}},
+            None,
+            "at .30: finds 41 % at 0.9 false marks/film (its test split, n = 152 films, 93 boxes)",
+        ),
+        (
             {"operating_curve": CURVE, "thresholds": {"conf": 0.3, "per_class": {CARDIO: 0.2}}},
             None,
             "Tuned: shown from score 0.30.",

@@ -29,8 +29,9 @@ function sentence({ split, n_images: films, n_boxes: boxes }, point) {
   return parts.filter(Boolean).join(" ");
 }
 
+// Where all boxes are found, or none, a bootstrap knows no other outcome: its interval is a point, and certain of nothing.
 function interval({ sensitivity_low: low, sensitivity_high: high }) {
-  return low === null || high === null ? "" : `[${percent(low)}–${percent(high)}]`;
+  return low === null || high === null || low === high ? "" : `[${percent(low)}–${percent(high)}]`;
 }
 
 function percent(share) {
