@@ -388,6 +388,7 @@ def test_api_errors_are_problems(client: FlaskClient, method: str, path: str, st
     response = getattr(client, method)(path)
     assert response.status_code == status
     assert detail_of(response)
+    assert response.get_json()["cure"].startswith("The page /api lists"), "a program sees no links at the top of a page"
 
 
 def test_api_answers_are_not_stored_and_set_no_cookie(app: Flask, png: bytes) -> None:

@@ -167,6 +167,7 @@ def test_a_model_that_is_not_served_has_no_page(client: FlaskClient, root: Path)
     response = client.get("/models/nothing")
     assert response.status_code == 404
     assert "(known: multi, binary, cardiomegaly, mass_nodule)" in response.text
+    assert "links at the top" in response.text
     (root / "checkpoints" / "binary.onnx").write_bytes(b"damaged")
     damaged = create_app(DemoConfig(threads=1), root=root).test_client().get("/models/binary")
     assert damaged.status_code == 503

@@ -1,5 +1,6 @@
 """Errors as problem+json for programs and as a page for people (RFC 9457)."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from flask import Request, json, render_template, request
@@ -11,11 +12,13 @@ from xray_chest_detection.config.demo import MIB
 from xray_chest_detection.errors import ImageError
 
 CONTENT_TYPE = "application/problem+json"
+_LIST = "The page /api lists the addresses of the API, their methods and the samples."
 _CURES = {
-    404: "The address may be mistyped; the page and the models have links at the top.",
-    405: "The page /api lists the addresses of the API and their methods.",
+    404: _LIST,
+    405: _LIST,
     500: "Try again; if it happens with every film, restart the demo.",
 }
+_CURES_ON_PAGES = _CURES | {404: "The address may be mistyped; the page and the models have links at the top."}
 _FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/openapi.json", "/_ah/")
 _HEADERS = ("Allow", "Retry-After")
 
@@ -23,7 +26,7 @@ _HEADERS = ("Allow", "Retry-After")
 def problem(status: int, title: str, detail: str, *, retry_after: str | None = None) -> Response:
     """One error: what happened, why, and what to do about it."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    cure = _cure(status, retry_after)
+    cure = _cure(_CURES, status, retry_after)
     if cure:
         body["cure"] = cure
     return Response(json.dumps(body, sort_keys=False), status=status, content_type=CONTENT_TYPE)
@@ -48,15 +51,19 @@ def refused(error: HTTPException) -> ResponseReturnValue:
         response = problem(status, phrase, detail, retry_after=retry_after)
     else:
         page = render_template(
-            "error.html", status=int(status), title=phrase, detail=detail, cure=_cure(status, retry_after)
+            "error.html",
+            status=int(status),
+            title=phrase,
+            detail=detail,
+            cure=_cure(_CURES_ON_PAGES, status, retry_after),
         )
         response = Response(page, status=status, content_type="text/html; charset=utf-8")
     response.headers.update(headers)
     return response
 
 
-def _cure(status: int, retry_after: str | None) -> str | None:
-    return f"Try again in {retry_after} seconds." if retry_after else _CURES.get(status)
+def _cure(cures: Mapping[int, str], status: int, retry_after: str | None) -> str | None:
+    return f"Try again in {retry_after} seconds." if retry_after else cures.get(status)
 
 
 def _too_large(refused: Request) -> tuple[str, str]:
