@@ -6,7 +6,7 @@ export function knownAt(card, conf) {
   const curve = card.operating_curve;
   const byClass = Object.keys(card.thresholds.per_class).length > 0;
   if (!curve || (conf === null && byClass)) return `Tuned: ${card.operating_point}.`;
-  return sentence(curve, nearest(curve.points, conf ?? card.thresholds.conf));
+  return sentence(card, nearest(curve.points, conf ?? card.thresholds.conf));
 }
 
 export function nearest(points, conf) {
@@ -18,13 +18,15 @@ export function short(score) {
   return score.toFixed(2).replace(/^0/, "");
 }
 
-function sentence({ split, n_images: films, n_boxes: boxes }, point) {
+// Other weights than these may have been measured; then the card names them.
+function sentence({ operating_curve: curve, measured_on: others }, point) {
+  const { split, n_images: films, n_boxes: boxes } = curve;
   const { sensitivity, false_positives_per_image: falseMarks } = point;
   const parts = [
     `at ${short(point.conf)}: finds ${percent(sensitivity)} %`,
     interval(point),
     `at ${falseMarks.toFixed(falseMarks < 0.1 ? 2 : 1)} false marks/film`,
-    `(its ${split} split, n = ${films} films, ${boxes} boxes)`,
+    `(${others ? `not these weights but ${others}, on the` : "its"} ${split} split, n = ${films} films, ${boxes} boxes)`,
   ];
   return parts.filter(Boolean).join(" ");
 }
