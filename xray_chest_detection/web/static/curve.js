@@ -14,7 +14,7 @@ export function nearest(points, conf) {
 }
 
 // A score without its zero: ".20".
-export function short(score) {
+function short(score) {
   return score.toFixed(2).replace(/^0/, "");
 }
 
@@ -22,16 +22,17 @@ export function short(score) {
 function sentence({ operating_curve: curve, measured_on: others }, point) {
   const { split, n_images: films, n_boxes: boxes } = curve;
   const { sensitivity, false_positives_per_image: falseMarks } = point;
+  const whose = others ? `not these weights but ${others}, on the` : "its";
   const parts = [
     `at ${short(point.conf)}: finds ${percent(sensitivity)} %`,
     interval(point),
     `at ${falseMarks.toFixed(falseMarks < 0.1 ? 2 : 1)} false marks/film`,
-    `(${others ? `not these weights but ${others}, on the` : "its"} ${split} split, n = ${films} films, ${boxes} boxes)`,
+    `(${whose} ${split} split, n = ${films} films, ${boxes} boxes)`,
   ];
   return parts.filter(Boolean).join(" ");
 }
 
-// Where all boxes are found, or none, a bootstrap knows no other outcome: its interval is a point, and certain of nothing.
+// Where all boxes are found, or none, a bootstrap knows no other outcome: an interval that is a point is left out.
 function interval({ sensitivity_low: low, sensitivity_high: high }) {
   return low === null || high === null || low === high ? "" : `[${percent(low)}–${percent(high)}]`;
 }
