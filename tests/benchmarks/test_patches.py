@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 ROOT = Path(__file__).parents[2]
+CLASSES = ["Effusion", "Mass/Nodule"]
 
 
 def load(name: str) -> ModuleType:
@@ -31,7 +32,9 @@ def write_inputs(folder: Path) -> Path:
     from xray_chest_detection.data.tables import write_tables
 
     builders = load("data")
-    images, annotations = builders.tables_of({str(patient): ["Mass"] for patient in range(14)})
+    images, annotations = builders.tables_of(
+        {str(patient): [("Mass", "Effusion")[patient % 2]] for patient in range(14)}
+    )
     for seed, name in enumerate(images["image_id"]):
         builders.write_film(folder / "raw" / f"{name}.png", seed, (96, 96))
     images["path"] = [str(folder / "raw" / f"{name}.png") for name in images["image_id"]]
@@ -39,10 +42,12 @@ def write_inputs(folder: Path) -> Path:
     write_tables(folder / "tables", images, annotations)
     parts = ["train"] * 8 + ["val"] * 3 + ["test"] * 3
     write_split(folder / "split", images[["image_id", "patient_id", "source"]].assign(split=parts))
+    scheme = {"name": "two", "classes": CLASSES, "sources": {"nih": {"Mass": "Mass/Nodule", "Effusion": "Effusion"}}}
+    (folder / "scheme.yaml").write_text(yaml.safe_dump(scheme))
     content = {
         "tables": str(folder / "tables"),
         "split": str(folder / "split"),
-        "scheme": str(ROOT / "configs" / "schemes" / "united7.yaml"),
+        "scheme": str(folder / "scheme.yaml"),
         "kind": "multi",
         "out": "replaced by the benchmark",
         "patches": {"side": 0.5, "overlap": 0.25, "min_visible": 0.9},
@@ -70,7 +75,7 @@ def test_trains_both_ways_goes_on_and_measures_with_and_without_tiles(
     index = read_index(out / "patches")
     n_patches, n_whole = int((index["patch"] != "").sum()), 8
     assert n_patches == 2 * n_whole  # the one that shows the box, and an empty one for each
-    assert len(read_unknown(out / "patches", ["Mass/Nodule"], reasons=["cut_off"])) > 0
+    assert len(read_unknown(out / "patches", CLASSES, reasons=["cut_off"])) > 0
     epochs = {name: open_run(out / "runs" / name).config.epochs for name in ("whole", "patches")}
     assert epochs == {"patches": 1, "whole": round((n_whole + n_patches) / n_whole)}
     rows = shown.splitlines()[-4:]

@@ -17,7 +17,7 @@ def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
         "Epoch  GPU_mem",
     ):
         LOGGER.info(line)
-    LOGGER.warning("out of memory with batch=64. Reducing to batch=32")
+    LOGGER.warning("corrupt JPEG restored and saved")
     return [record.getMessage() for record in caplog.records]
 
 
@@ -25,7 +25,17 @@ def test_progress_and_warnings_stay(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="ultralytics"), progress_only():
         first, second = shown(caplog)
     assert first == "Epoch  GPU_mem"
-    assert second.endswith("out of memory with batch=64. Reducing to batch=32")
+    assert second.endswith("corrupt JPEG restored and saved")
+
+
+def test_ultralytics_does_not_announce_the_smaller_batch_that_the_training_announces(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from ultralytics.utils import LOGGER
+
+    with caplog.at_level(logging.INFO, logger="ultralytics"), progress_only():
+        LOGGER.warning("out of memory with batch=64. Reducing to batch=32")
+    assert caplog.records == []
 
 
 def test_quiet_is_quiet_and_ends(caplog: pytest.LogCaptureFixture) -> None:
