@@ -5,7 +5,7 @@ from xray_chest_detection.core.detections import Detections
 from xray_chest_detection.core.model_card import ModelCard, Thresholds, TrainingData
 from xray_chest_detection.core.radiograph import Radiograph
 from xray_chest_detection.inference.palette import MARKS, mark_of, marks
-from xray_chest_detection.inference.render import draw_detections, fit, four_panel, operating_point
+from xray_chest_detection.inference.render import DASHES, draw_detections, fit, four_panel, operating_point
 
 NAMES = ("Cardiomegaly", "Effusion")
 ORANGE = (0xE6, 0x9F, 0x00)
@@ -158,3 +158,28 @@ def test_an_unforeseen_class_has_a_mark_too() -> None:
     assert mark_of("Fracture") == mark_of("Fracture")
     assert mark_of("").letter == "?"
     assert marks(["Effusion"]) == [{"name": "Effusion", "letter": "E", "colour": "#009e73"}]
+
+
+def test_the_line_style_tells_the_model_even_when_it_stands_alone() -> None:
+    film = Radiograph(np.zeros((240, 300), np.uint8), "film.png", "PNG")
+    names = ("multi", "binary", "cardiomegaly", "mass_nodule")
+    lit = {}
+    for name in names:
+        mark = found((40, 40, 260, 200), height=240)
+        sheet = np.asarray(four_panel(film, {name: mark}, {name: card()}, order=names))
+        lit[name] = int((sheet == ORANGE).all(-1).sum())
+    assert lit["multi"] > lit["mass_nodule"] > lit["binary"] > lit["cardiomegaly"] > 0
+
+
+@pytest.mark.parametrize("dash", DASHES[1:])
+def test_dashes_run_once_around_the_box_in_their_proportion(dash: tuple[int, ...]) -> None:
+    def pixels(style: tuple[int, ...]) -> np.ndarray:
+        film = np.zeros((400, 500), np.uint8)
+        picture = draw_detections(
+            film, found((50, 50, 450, 350), width=500, height=400), NAMES, labels=False, dash=style
+        )
+        return (np.asarray(picture) == np.array(ORANGE)).all(-1)
+
+    share = pixels(dash).sum() / pixels(()).sum()
+    assert share == pytest.approx(sum(dash[::2]) / sum(dash), abs=0.25)
+    assert not (pixels(dash) & ~pixels(())).any()

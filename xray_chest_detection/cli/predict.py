@@ -136,7 +136,7 @@ def _predict_all(
         if options.pictures is not None:
             cards = {model: registry.get(model).card for model in models}
             conf = None if options.conf is None else dict.fromkeys(models, options.conf)
-            sheet = four_panel(radiograph, found, cards, conf=conf)
+            sheet = four_panel(radiograph, found, cards, conf=conf, order=registry.names)
             file = name if name.lower().endswith(".png") else f"{name}.png"
             with atomic_path(options.pictures / file) as temporary:
                 sheet.save(temporary)

@@ -1,6 +1,7 @@
 """Annotated pictures: a film with its marks, and one film as the four models see it. Pillow only."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ TEXT = "#e6e8ea"
 QUIET = "#9aa1a7"
 AMBER = "#e3b04b"
 GAP_PX = 16
+# Line styles of the models in their order: on, off, on, off ... in half line widths, solid first; as on the page.
+DASHES: tuple[tuple[int, ...], ...] = ((), (9, 5), (2, 4), (14, 4, 3, 4))
 
 Rect = tuple[float, float, float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -30,6 +33,7 @@ def draw_detections(
     *,
     max_side_px: int | None = None,
     labels: bool = True,
+    dash: Sequence[int] = (),
 ) -> Image.Image:
     """A film with boxes and labels.
 
@@ -41,6 +45,7 @@ def draw_detections(
             width. None keeps the size of the film.
         labels: Whether to write letter, class and score beside each box. In a crowd the best-scored labels that fit
             are written, the others by their letter if that fits, so that none covers another.
+        dash: Line style, one of `DASHES`.
 
     Returns:
         An RGB picture.
@@ -55,7 +60,7 @@ def draw_detections(
     marks = [mark_of(names[int(detections.class_id[row])]) for row in order]
     for box, mark in zip(boxes, marks, strict=True):
         draw.rectangle(_grown(box, line_px), outline=HALO, width=line_px * 3)
-        draw.rectangle(box, outline=mark.colour, width=line_px)
+        _draw_outline(draw, box, mark.colour, line_px=line_px, dash=dash)
     if labels:
         texts = [f"{names[int(detections.class_id[row])]} {detections.score[row]:.2f}" for row in order]
         _draw_labels(draw, boxes[::-1], texts[::-1], marks[::-1], bounds=picture.size)
@@ -69,6 +74,7 @@ def four_panel(
     *,
     conf: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
+    order: Sequence[str] = (),
     panel_px: int = 640,
 ) -> Image.Image:
     """One film, once per model, two panels a row, each under the model's name and operating point.
@@ -79,6 +85,7 @@ def four_panel(
         cards: The card of each of these models.
         conf: Scores that boxes were asked from, by model; the others show their own thresholds.
         notes: Lines below the films: what a reader must know about this film.
+        order: All models, where these are only some: the place of a model gives its line style.
         panel_px: Longest side of the film in a panel.
 
     Returns:
@@ -86,8 +93,11 @@ def four_panel(
     """
     asked = conf or {}
     shown = [name for name in detections if name in cards]
+    styles = dict(zip(dict.fromkeys([*order, *shown]), cycle(DASHES)))
     films = [
-        draw_detections(radiograph.pixels, detections[name], cards[name].classes, max_side_px=panel_px)
+        draw_detections(
+            radiograph.pixels, detections[name], cards[name].classes, max_side_px=panel_px, dash=styles[name]
+        )
         for name in shown
     ]
     width = max([round(panel_px * 0.6), *(film.width for film in films)])
@@ -216,6 +226,34 @@ def _draw_labels(
         draw.text((x + height / 2, y + height / 2), mark.letter, fill=HALO, font=font, anchor="mm")
         if right - x > height:
             draw.text((x + height + pad, y + height / 2), text, fill=TEXT, font=font, anchor="lm")
+
+
+def _draw_outline(draw: ImageDraw.ImageDraw, box: Rect, colour: str, *, line_px: int, dash: Sequence[int]) -> None:
+    """A rectangle whose dashes run once around it, clockwise from the top left corner."""
+    if not dash:
+        draw.rectangle(box, outline=colour, width=line_px)
+        return
+    left, top, right, bottom = box
+    inner = line_px - 1
+    lengths = cycle([part * line_px / 2 for part in dash])
+    drawn, rest = True, next(lengths)
+    for side, length in enumerate((right - left, bottom - top) * 2):
+        start = 0.0
+        while start < length:
+            end = min(start + rest, length)
+            near, far = round(start), max(round(start), round(end) - 1)
+            if drawn:
+                strip = (
+                    (left + near, top, left + far, top + inner),
+                    (right - inner, top + near, right, top + far),
+                    (right - far, bottom - inner, right - near, bottom),
+                    (left, bottom - far, left + inner, bottom - near),
+                )[side]
+                draw.rectangle(strip, fill=colour)
+            rest -= end - start
+            start = end
+            if rest <= 0:
+                drawn, rest = not drawn, next(lengths)
 
 
 def _place(box: Rect, width: float, height: float, taken: Sequence[Rect], bounds: tuple[int, int]) -> Rect | None:

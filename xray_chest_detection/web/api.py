@@ -133,7 +133,7 @@ def _picture(
     conf: Mapping[str, float],
     notes: Sequence[str],
 ) -> Response:
-    sheet = four_panel(film, found, cards, conf=conf, notes=notes)
+    sheet = four_panel(film, found, cards, conf=conf, notes=notes, order=list(cards))
     return Response(films.picture_png(sheet), content_type="image/png")
 
 
