@@ -25,7 +25,7 @@ NAMES = ("multi", "binary", "cardiomegaly", "mass_nodule")
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return Registry.load(ROOT / "checkpoints")
+    return Registry.load(ROOT / "checkpoints", threads=1)  # two wait for each other on two cores
 
 
 def test_all_four_are_there_and_small(registry: Registry) -> None:
