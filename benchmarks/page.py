@@ -177,6 +177,8 @@ def server(folder: Path, checkpoints: Path, runtime: Runtime) -> Server:
     """The page as it is deployed on this machine, but for the rate limit, which is for single clients."""
     values = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8"))
     values |= {"checkpoints": str(checkpoints), "runtime": runtime, "rate_per_minute": None}
+    if runtime != "onnxruntime":  # OpenVINO runs one model after the other, whoever asks: each gets every core
+        values |= {"threads": None, "models_at_once": 1}
     config = folder / f"{checkpoints.parent.name}-{runtime}.yaml"
     config.write_text(yaml.safe_dump(values), encoding="utf-8")
     environment = {**os.environ, "XRAY_DEMO_CONFIG": str(config)}

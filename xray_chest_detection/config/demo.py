@@ -20,7 +20,8 @@ class DemoConfig(StrictModel):
         host: Address `python demo.py` binds to.
         port: Port `python demo.py` binds to.
         runtime: What runs the models: `onnxruntime`; `openvino` and `openvino-fast` (bfloat16, other scores), an extra.
-        threads: CPU threads of one model on one film; None takes every core.
+        threads: CPU threads of one model on one film; None takes every core, as it should with OpenVINO, which runs one
+            model after the other whoever asks.
         models_at_once: Models that run at the same time, over all requests; None takes one a core.
         max_upload_mib: Largest request, in MiB. App Engine takes no more than 32.
         max_pixels: Largest image, in pixels of 8-bit grey, refused before it is decoded. Deeper, coloured and
