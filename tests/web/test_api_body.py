@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,14 @@ def test_a_wrong_form_is_one_line(client: FlaskClient, png: bytes, form: dict[st
     fields = {name: (io.BytesIO(png), "chest.png") if value == "file" else value for name, value in form.items()}
     response = client.post("/api/v1/predict", data=fields, content_type="multipart/form-data")
     assert detail_of(response, 400).startswith(message)
+
+
+def test_a_very_long_threshold_is_refused_at_once(client: FlaskClient, png: bytes) -> None:
+    fields = {"file": (io.BytesIO(png), "chest.png"), "conf": "1" * 400_000 + "x"}
+    started = time.perf_counter()
+    response = client.post("/api/v1/predict", data=fields, content_type="multipart/form-data")
+    assert detail_of(response, 400).startswith("conf: expected a number from 0 to 1, got '111")
+    assert time.perf_counter() - started < 5
 
 
 def test_a_form_of_too_many_fields_is_not_called_a_large_file(client: FlaskClient) -> None:

@@ -17,7 +17,8 @@ FORMATS = ("json", "png", "coco")
 SWITCH = {"true": True, "false": False, "1": True, "0": False}
 CONF_OF = "conf_"  # conf_multi is the threshold of the model multi alone
 FILM_FIELDS = ("file", "sample")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# Only one way to read any text: with two, a long row of digits would be tried in as many ways as its length squared.
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
