@@ -114,12 +114,14 @@ def check_run_lengths(frame: bytes, *, segment_bytes: int, name: str) -> None:
         name: File name for messages.
 
     Raises:
-        ImageError: A segment gives more than that and its padding.
+        ImageError: A segment gives more than that and its padding, or segments overlap.
     """
     if len(frame) < 64:
         return  # the decoder finds it truncated
     count, *offsets = struct.unpack_from("<16L", frame)
     starts = [min(start, len(frame)) for start in offsets[: min(count, 15)]]
+    if starts != sorted(starts):  # the same megabytes would be walked through again and again
+        raise ImageError(f"{name}: damaged RLE pixel data (its segments overlap); copy or export it again")
     for start, end in zip(starts, [*starts[1:], len(frame)], strict=True):
         place, given = start, 0
         while place < end and given <= segment_bytes + _PADDING:
