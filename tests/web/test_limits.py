@@ -1,6 +1,8 @@
+import gc
 import runpy
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -206,6 +208,19 @@ def test_a_late_film_keeps_its_place_until_it_ends(door: Door) -> None:
     thread.join()
     until(lambda: not places.stuck)
     assert places.work(lambda: "next", size=1) == "next"
+
+
+def test_a_film_that_waited_in_vain_is_forgotten_while_the_others_go_on(door: Door) -> None:
+    places = Places(at_once=1, waiting=1, max_bytes=MIB, time_limit_s=0.05)
+    film = Door()
+    kept = weakref.ref(film)
+    for job in (door, film):
+        with pytest.raises(GatewayTimeout):
+            places.work(job, size=1)
+    del job, film
+    gc.collect()
+    assert places.stuck
+    assert kept() is None
 
 
 def test_the_next_stage_of_a_late_film_does_not_begin(

@@ -110,7 +110,9 @@ class Places:
         self._enter(size)
         try:
             receive()
-            future = self._pool.submit(job)
+            # Its own list, emptied when it waits in vain: the pool keeps what is cancelled until a thread is free.
+            waiting = [job]
+            future = self._pool.submit(lambda: waiting.pop()())
         except BaseException:
             self._leave(size)
             raise
@@ -120,7 +122,10 @@ class Places:
         except TimeoutError:
             if future.done():  # just in time, or an error of the job itself
                 return future.result()
-            self._give_up(future)
+            if future.cancel():
+                waiting.clear()
+            else:
+                self._count_late(future)
         raise too_late(self.time_limit_s)
 
     def _enter(self, size: int) -> None:
@@ -138,9 +143,7 @@ class Places:
             self._taken -= 1
             self._bytes -= size
 
-    def _give_up(self, future: Future[T]) -> None:
-        if future.cancel():
-            return
+    def _count_late(self, future: Future[T]) -> None:
         with self._lock:
             self._late += 1
         LOG.warning("a film is not done after %g s; it keeps its place until it ends", self.time_limit_s)
