@@ -1,6 +1,8 @@
 import hashlib
 import io
+import socket
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -90,3 +92,22 @@ def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.whl").unlink()
     with pytest.raises(DataError, match=r"a\.whl: cannot be fetched .*try again, or correct the address$"):
         fetch_pictures(lost, tmp_path / "some")
+
+
+def test_a_connection_that_breaks_off_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/a.whl"
+        thread = threading.Thread(target=break_off, args=(listening,))
+        thread.start()
+        lost = PictureSource(name="some", kind="pictures", archives=(Archive(url=url, sha256="0" * 64),))
+        with pytest.raises(DataError, match=r"a\.whl: cannot be fetched \(IncompleteRead.*try again"):
+            fetch_pictures(lost, tmp_path / "some")
+        thread.join()
+
+
+def break_off(listening: socket.socket) -> None:
+    """Answers one request with the beginning of a file."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nbegin")

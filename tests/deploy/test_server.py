@@ -95,3 +95,12 @@ def test_children_count_and_end_with_their_parent(tmp_path: Path) -> None:
     while subprocess.run(["kill", "-0", str(child)], capture_output=True, check=False).returncode == 0:
         assert time.monotonic() < deadline, "the child outlives the server"
         time.sleep(0.05)
+
+
+def test_an_answer_that_breaks_off_is_one_line(tmp_path: Path) -> None:
+    half = 'self.send_response(200); self.send_header("Content-Length", "100"); self.end_headers()'
+    text = SCRIPT.replace('self.answer(503, b"enough")', half)
+    with Server(command(tmp_path, text), folder=tmp_path, environment=ENVIRONMENT) as server:
+        server.first_answer("/")
+        with pytest.raises(DeployError, match=r"does not answer \(IncompleteRead"):
+            server.ask("/", b"1")

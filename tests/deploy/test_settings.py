@@ -38,6 +38,7 @@ def test_without_a_class_it_is_the_smallest(tmp_path: Path) -> None:
             "runtime: nodejs22\n",
             r"app\.yaml: runtime: 'nodejs22' is no Python of App Engine; write for example python313",
         ),
+        ("runtime: python3\n", r"runtime: 'python3' is no Python of App Engine; write for example python313"),
         (GOOD + "instance_class: F3\n", r"instance_class: 'F3' is not known \(known: F1, F2, F4, F4_1G, "),
         ("runtime: python313\n", r"entrypoint: missing; write for example 'gunicorn demo:app'"),
     ],

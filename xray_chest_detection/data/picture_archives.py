@@ -1,9 +1,9 @@
 """Pictures out of Python and Debian packages, for the chest gate: fetched once, checked by digest, unpacked by name."""
 
 import hashlib
+import http.client
 import io
 import tarfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def _fetch(archive: Archive) -> bytes:
     try:
         with urllib.request.urlopen(archive.url, timeout=_TIMEOUT_S) as answer:
             content = bytes(answer.read())
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # also a connection that breaks off
         raise DataError(f"{archive.url}: cannot be fetched ({error}); try again, or correct the address") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != archive.sha256:

@@ -1,6 +1,7 @@
 """A server in a process of its own: started, asked, watched, ended."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -122,7 +123,7 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.read(), time.perf_counter() - started)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:  # the latter when it is killed in the middle of an answer
             raise DeployError(f"'{self._command}': {self._why(getattr(error, 'reason', error))}") from None
 
     def first_answer(self, path: str, content: bytes | None = None, *, timeout_s: float = 60.0) -> Answer:

@@ -1,5 +1,6 @@
 """What `app.yaml` says, as far as it can be checked on this machine."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,7 @@ def read_settings(root: Path) -> Settings:
     path = root / FILE_NAME
     values = read_yaml(path)
     runtime = str(values.get("runtime", ""))
-    digits = runtime.removeprefix("python")
-    if not runtime.startswith("python3") or not digits.isdecimal():
+    if not re.fullmatch("python3[0-9]+", runtime):
         raise DeployError(f"{path}: runtime: '{runtime}' is no Python of App Engine; write for example python313")
     kind = str(values.get("instance_class", _DEFAULT_CLASS))
     if kind not in MEMORY_BYTES:
@@ -67,7 +67,7 @@ def read_settings(root: Path) -> Settings:
     handlers: Any = values.get("handlers") or []
     static = [handler[key] for handler in handlers for key in ("static_dir", "static_files") if key in handler]
     return Settings(
-        python=f"3.{digits[1:]}",
+        python=f"3.{runtime.removeprefix('python3')}",
         instance_class=kind,
         memory_bytes=MEMORY_BYTES[kind],
         entrypoint=str(values["entrypoint"]),
