@@ -17,6 +17,8 @@ COPY checkpoints/ checkpoints/
 
 USER demo
 EXPOSE 8080
+# For hosts with one proxy in front. Without one a client could pretend to be another at every request:
+# docker run -e XRAY_DEMO_CONFIG=configs/demo.yaml
 ENV XRAY_DEMO_CONFIG=configs/demo_cloud.yaml
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz')"]
