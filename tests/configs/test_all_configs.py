@@ -14,7 +14,9 @@ from xray_chest_detection.config.dicom_to_png import DicomToPngConfig
 from xray_chest_detection.config.sample import SampleConfig
 from xray_chest_detection.config.unite import UniteConfig
 from xray_chest_detection.config.vinbigdata import VinBigDataConfig
+from xray_chest_detection.core.model_card import read_card
 from xray_chest_detection.core.schemes import ClassScheme
+from xray_chest_detection.detect.tuning.objectives import Objective
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -50,6 +52,15 @@ def test_original_recipe_is_kept(name: str) -> None:
     assert (config.weights, config.image_size_px, config.batch, config.epochs) == ("yolov8s.pt", 800, 64, 100)
     assert (config.warmup_epochs, config.optimizer, config.cosine, config.class_gain) == (15, "auto", True, 1.5)
     assert (config.augment.mosaic, config.augment.close_mosaic, config.augment.mixup) == (1.0, 15, 0.5)
+
+
+@pytest.mark.parametrize("name", ["multi", "binary", "cardiomegaly", "mass_nodule"])
+def test_recipe_of_a_shipped_model_deploys_it_as_its_card_says(name: str) -> None:
+    config = read_config(DetectConfig, ROOT / "configs" / "detect" / f"{name}_cpu.yaml")
+    card = read_card(ROOT / "checkpoints" / f"{name}.card.yaml")
+    deployed = (card.image_size_px, card.tiles, card.flip, bool(card.score_maps))
+    assert (config.image_size_px, config.tiles, config.flip_views, config.calibrate) == deployed
+    assert card.thresholds.objective == Objective(config.after.objective).text
 
 
 def test_every_config_says_why() -> None:
