@@ -141,6 +141,13 @@ def test_operating_point_with_the_boxes_behind_it(changes, expected) -> None:
         assert part in text
 
 
+def test_score_maps_had_seen_the_patients_left_out_of_the_choice() -> None:
+    point = Thresholds(conf=0.2, iou=0.5, score=0.5, out_of_fold_score=0.4)
+    sentence = "The score maps had seen these patients"
+    assert sentence in section(make_card(thresholds=point, score_maps={"Heart": (0.5, -1.0)}), "Operating point")
+    assert sentence not in section(make_card(thresholds=point), "Operating point")
+
+
 def test_operating_curve_is_shown_at_scores_one_can_read() -> None:
     points = tuple(
         CurvePoint(

@@ -88,6 +88,13 @@ def test_boxes_that_are_all_right_or_all_wrong_give_a_finite_rising_line(hit):
     assert np.isfinite([slope, offset]).all()
 
 
+def test_a_line_that_would_fall_keeps_its_height():
+    sample = drawn(-1.0, -2.0, n=5000)
+    slope, offset = fit_score_maps([sample], ["heart"])["heart"]
+    assert slope == 0.05
+    assert slope * -2 + offset == pytest.approx(-1.0 * -2 - 2.0, abs=0.2)
+
+
 def test_without_a_box_scores_stay():
     empty = Matches(np.array([0.4]), np.zeros(0), np.zeros(0, np.int64), np.zeros((1, 0), np.bool_), np.array([2]))
     assert fit_score_maps([empty, empty], CLASSES) == dict.fromkeys(CLASSES, (1.0, 0.0))

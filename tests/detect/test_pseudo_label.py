@@ -120,6 +120,16 @@ def test_a_data_set_with_guesses(world: Path, capsys: pytest.CaptureFixture[str]
     assert described.counts["train"]["guessed"] == 2
 
 
+def test_a_film_that_got_a_box_is_no_further_film(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(world)) == 0
+    table = world / "more" / "annotations.csv"
+    boxes = pd.read_csv(table)
+    pd.concat([boxes, boxes.tail(1).assign(image_id="n1")]).to_csv(table, index=False)
+    capsys.readouterr()
+    assert main(command(world)) == 0
+    assert "1 further films\nwrote " in capsys.readouterr().out
+
+
 def test_guesses_for_everyone_are_for_training_on_everything(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(world, "--everyone")) == 0
     assert "3 further films" in capsys.readouterr().out

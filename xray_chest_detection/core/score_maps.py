@@ -67,10 +67,7 @@ def fit_score_maps(matches: Sequence[Matches], classes: Sequence[str]) -> dict[s
     every = [np.concatenate(column) for column in zip(*samples, strict=True)]
     shared = _fit(every[0], every[1], centre=IDENTITY, spread=_LOOSE)
     lines = (_fit(logit, right, centre=shared, spread=_CLASS_PRIOR) for logit, right in samples)
-    return {
-        name: (round(max(slope, _MIN_SLOPE), 5), round(offset, 5))
-        for name, (slope, offset) in zip(classes, lines, strict=True)
-    }
+    return {name: (round(slope, 5), round(offset, 5)) for name, (slope, offset) in zip(classes, lines, strict=True)}
 
 
 def _fit(logit: FloatArray, right: FloatArray, *, centre: ScoreMap, spread: tuple[float, float]) -> ScoreMap:
@@ -81,6 +78,9 @@ def _fit(logit: FloatArray, right: FloatArray, *, centre: ScoreMap, spread: tupl
         right: `(N,)` 0 or 1.
         centre: The line that is most likely before any box is seen.
         spread: How far slope and height at `_CENTRE` lie from it, as standard deviations.
+
+    Returns:
+        Slope and offset. A line that falls, or nearly, is turned about its height at `_CENTRE` until it rises.
     """
     design = np.stack([logit - _CENTRE, np.ones_like(logit)], axis=1)
     start = np.array([centre[0], centre[1] + centre[0] * _CENTRE])
@@ -94,7 +94,8 @@ def _fit(logit: FloatArray, right: FloatArray, *, centre: ScoreMap, spread: tupl
         line = line - np.clip(step, -_MAX_STEP, _MAX_STEP)
         if np.abs(step).max() < _CONVERGED:
             break
-    return float(line[0]), float(line[1] - line[0] * _CENTRE)
+    slope, height = max(float(line[0]), _MIN_SLOPE), float(line[1])
+    return slope, height - slope * _CENTRE
 
 
 def _logit(score: FloatArray) -> FloatArray:

@@ -93,7 +93,8 @@ def pseudo_label(
         step=STEP,
         config={"min_weight": min_weight, "iou": iou, "everyone": everyone},
         inputs=hash_inputs(*tables, split_path, view.scheme, teacher)
-        | {TEACHER: session.card.sha256, f"films/{IMAGES_FILE}": sha256_of(films / IMAGES_FILE)},
+        | {TEACHER: session.card.sha256}
+        | {f"films/{name}": sha256_of(films / name) for name in (IMAGES_FILE, ANNOTATIONS_FILE)},
         versions=versions_of("onnxruntime", "pandas"),
     )
     if is_up_to_date(out, plan):

@@ -92,6 +92,8 @@ def _operating_point(card: ModelCard) -> tuple[Block, ...]:
         text += f" There it is {point.score:.3f}, which flatters"
         honest = point.out_of_fold_score
         text += "." if honest is None else f"; {honest:.3f} on patients left out of the choice, in turns."
+        if honest is not None and card.score_maps:
+            text += " The score maps had seen these patients, so that this number flatters a little, too."
     counts = point.n_boxes or split_counts(card).get(point.chosen_on, {})
     only = {card.classes[0]: counts["boxes"]} if len(card.classes) == 1 and "boxes" in counts else {}
     rows = tuple(
