@@ -111,6 +111,10 @@ NESTED = with_element(0x00283010, b"SQ", (ITEM[:4] + b"\xff" * 4 + b"\x28\0\x10\
         (compressed([b"\0" * 8] * 5_000, RLELossless), r"^x: DICOM pixel data in more than 4,096 pieces; rewrite it"),
         (compressed([run_lengths(8 * MIB)], RLELossless), r"^x: RLE pixel data that unpacks to more than the image"),
         (
+            compressed([struct.pack("<16L", 1, 64, *[0] * 14) + b"\x80" * 16 * MIB], RLELossless),
+            r"^x: RLE pixel data that unpacks to more than the image",
+        ),
+        (
             compressed([struct.pack("<16L", 15, *[64, 4 * MIB] * 7, 64) + b"\x80" * 4 * MIB], RLELossless),
             r"^x: damaged RLE pixel data \(its segments overlap\); copy or export it again$",
         ),
@@ -127,7 +131,7 @@ NESTED = with_element(0x00283010, b"SQ", (ITEM[:4] + b"\xff" * 4 + b"\x28\0\x10\
             "5000 x 5000 pixels in DICOM are more than",
         ),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_a_small_file_that_unpacks_to_much_is_refused_at_once(content, message):
     started = time.perf_counter()
