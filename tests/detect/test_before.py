@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xray_chest_detection.detect.before import require_same_data, require_trainable
+from xray_chest_detection.detect.before import require_same_data, require_trainable, require_unseen_test
 from xray_chest_detection.detect.runs import Start, create_run, read_start, write_start
-from xray_chest_detection.errors import DataError, ModelError
+from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 
 def empty_split(dataset: Path, split: str) -> None:
@@ -88,6 +88,22 @@ def test_class_without_a_validation_box_is_said(tmp_path: Path, dataset: Path, m
     assert require_trainable(config) == (
         "no validation box of Bar: the best epoch and the thresholds are chosen without it",
     )
+
+
+def test_weights_that_have_seen_test_patients(tmp_path: Path, dataset: Path, make_config) -> None:
+    everything = shutil.copytree(dataset, tmp_path / "everything")
+    index = everything / "index.csv"
+    index.write_text(index.read_text().replace(",test,", ",train,"))
+    same, other = (create_run(make_config(tmp_path, data, name=data.name)) for data in (dataset, everything))
+    require_unseen_test(make_config(tmp_path, dataset, weights=str(same.best)))
+    require_unseen_test(make_config(tmp_path, everything, weights=str(same.best)))
+    start = make_config(tmp_path, dataset, weights=str(other.best))
+    with pytest.raises(
+        ConfigError, match=r"best.pt has seen patient 'nih:.*', who is tested in .*; start from weights"
+    ):
+        require_unseen_test(start)
+    shutil.rmtree(everything)
+    require_unseen_test(start)
 
 
 @pytest.mark.parametrize(

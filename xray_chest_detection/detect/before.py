@@ -1,16 +1,17 @@
 """What is looked at before a training starts or goes on, so that hours of it are not in vain."""
 
 from collections import Counter
+from pathlib import Path
 
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core.manifest import read_manifest
 from xray_chest_detection.data.dataset_files import DatasetFiles, list_dataset
 from xray_chest_detection.data.label_files import LabelFiles, read_labels
 from xray_chest_detection.data.provenance import require_patients_apart
-from xray_chest_detection.data.yolo import DATA_FILE
-from xray_chest_detection.detect.runs import Run, Start, split_digest
+from xray_chest_detection.data.yolo import DATA_FILE, INDEX_FILE, read_index
+from xray_chest_detection.detect.runs import CONFIG_FILE, Run, Start, open_run, split_digest
 from xray_chest_detection.detect.side_labels import read_side_labels
-from xray_chest_detection.errors import DataError
+from xray_chest_detection.errors import ConfigError, DataError
 
 _CURE = "build the data set again with `python -m data_prep.build_yolo`"
 
@@ -50,6 +51,30 @@ def require_trainable(config: DetectConfig) -> tuple[str, ...]:
         if unchosen
         else ()
     )
+
+
+def require_unseen_test(config: DetectConfig) -> None:
+    """Refuse to start from the weights of a run that has seen patients of the test part.
+
+    Nothing is known of weights outside of a run folder, and of a run whose data set is gone.
+
+    Raises:
+        ConfigError: Such patients are in the training or validation part of that run's data set.
+    """
+    folder = Path(config.weights).parent.parent
+    if not (folder / CONFIG_FILE).is_file():
+        return
+    data = open_run(folder).config.data
+    if not (data / INDEX_FILE).is_file():
+        return
+    theirs, mine = read_index(data), read_index(config.data)
+    seen, tested = theirs[theirs["split"] != "test"], mine[mine["split"] == "test"]
+    shared = set(seen["source"] + ":" + seen["patient_id"]) & set(tested["source"] + ":" + tested["patient_id"])
+    if shared:
+        raise ConfigError(
+            f"weights: {config.weights} has seen patient '{min(shared)}', who is tested in {config.data} "
+            f"({len(shared)} such patients); start from weights of the same split, or public ones such as yolov8n.pt"
+        )
 
 
 def require_same_data(run: Run, start: Start) -> None:

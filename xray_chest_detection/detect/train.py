@@ -19,7 +19,7 @@ from xray_chest_detection.core.manifest import (
     write_manifest,
 )
 from xray_chest_detection.data.yolo import read_classes
-from xray_chest_detection.detect.before import require_same_data, require_trainable
+from xray_chest_detection.detect.before import require_same_data, require_trainable, require_unseen_test
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import (
@@ -54,11 +54,12 @@ def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
         tracker: Follows the training; the caller ends it.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: There is no such device, or the weights have seen test patients.
         DataError: No useful training is possible with the data set.
         ModelError: The weights are missing or damaged, the run exists, or the training failed.
     """
     require_trainable(config)
+    require_unseen_test(config)
     choose_device(config.device)
     weights = _start(config)
     run = create_run(config)
