@@ -126,12 +126,13 @@ NESTED = with_element(0x00283010, b"SQ", (ITEM[:4] + b"\xff" * 4 + b"\x28\0\x10\
         (claiming(encoded_by_pydicom(JPEGLSLossless), b"\xff\xf7\0\x0b\x08", ">HH", 60_000, 60_000), DIFFERENT),
         (compressed([SCANS], JPEGBaseline8Bit), r"^x: more than 200 scans in a JPEG"),
         (compressed([b"\xff\xd8\xff\xde\0\x08" + jpeg()[2:]], JPEGBaseline8Bit), r"no frame header that can be read"),
+        (compressed([b"\xff\xd8" + b"\xff" * 24 * MIB], JPEGBaseline8Bit), r"no frame header that can be read"),
         (
             compressed([jpeg()], JPEGBaseline8Bit, Rows=5_000, Columns=5_000),
             "5000 x 5000 pixels in DICOM are more than",
         ),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_a_small_file_that_unpacks_to_much_is_refused_at_once(content, message):
     started = time.perf_counter()

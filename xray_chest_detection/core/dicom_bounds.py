@@ -7,7 +7,7 @@ import io
 import struct
 from typing import NamedTuple
 
-from xray_chest_detection.core.image_bounds import check_scans
+from xray_chest_detection.core.image_bounds import MAX_SEGMENTS, check_scans
 from xray_chest_detection.errors import ImageError
 
 MAX_READS = 100_000  # a radiograph has a few hundred elements, one with private sequences some thousands
@@ -140,7 +140,9 @@ def ends_early(frame: bytes) -> bool:
 
 def _jpeg_claim(frame: bytes) -> Claim | None:
     place = 2
-    while frame[:2] == _JPEG_START and place + 10 <= len(frame) and frame[place] == 0xFF:
+    for _ in range(MAX_SEGMENTS):  # megabytes of filling, or of empty segments, would take seconds
+        if frame[:2] != _JPEG_START or place + 10 > len(frame) or frame[place] != 0xFF:
+            break
         marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
         if marker in _FRAME_MARKERS:
             height, width, components = struct.unpack_from(">HHB", frame, place + 5)
