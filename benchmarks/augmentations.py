@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.runs import trained
 from xray_chest_detection.cli.progress import table
 from xray_chest_detection.config.base import read_config, validate
 from xray_chest_detection.config.detect import AugmentConfig, DetectConfig
 from xray_chest_detection.core.files import write_text
-from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.evaluate import evaluate
-from xray_chest_detection.detect.runs import Run, open_run
-from xray_chest_detection.detect.train import resume, train
 
 # The original recipe; what it does not have is taken as it is usual.
 ON = {
@@ -94,14 +92,6 @@ def measure(config: DetectConfig, kept: Path) -> dict[str, float]:
         numbers[title] = float(np.mean(values)) if values else float("nan")
     write_text(path, json.dumps(numbers, indent=1) + "\n")
     return numbers
-
-
-def trained(config: DetectConfig) -> Run:
-    """The run of a configuration: as it is, gone on with, or new."""
-    folder = config.runs / config.name
-    if (folder / FILE_NAME).is_file():
-        return open_run(folder)
-    return resume(folder) if folder.is_dir() else train(config)
 
 
 def lateral_classes(split: LabelledSplit) -> list[str]:

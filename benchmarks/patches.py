@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.runs import trained
 from xray_chest_detection.cli.progress import table
 from xray_chest_detection.config.base import read_config, validate
 from xray_chest_detection.config.data import YoloConfig
 from xray_chest_detection.config.detect import DetectConfig
 from xray_chest_detection.core import metrics
 from xray_chest_detection.core.intervals import patient_weights, percentile_interval
-from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.matching import match_classes
 from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.core.tiling import Tiles
@@ -31,9 +31,7 @@ from xray_chest_detection.data.build import build_dataset
 from xray_chest_detection.data.yolo import read_index
 from xray_chest_detection.data.yolo_read import LabelledSplit, read_labelled_split
 from xray_chest_detection.detect.predict import predict_split, require_boxes
-from xray_chest_detection.detect.runs import CONFIG_FILE, Run, open_run, open_trained_run
-from xray_chest_detection.detect.train import resume, train
-from xray_chest_detection.errors import ModelError
+from xray_chest_detection.detect.runs import Run, open_trained_run
 from xray_chest_detection.inference.decode import FLOOR
 
 NMS_IOU, RATE, RESAMPLES = 0.5, 1.0, 2000
@@ -78,20 +76,6 @@ def train_both(data: YoloConfig, recipe: DetectConfig, out: Path, *, epochs: int
         place = {"name": name, "data": config.out, "runs": out / "runs", "comet": {"mode": "off"}}
         runs.append(trained(validate(DetectConfig, recipe.model_dump() | seen | place, place=str(out))))
     return runs
-
-
-def trained(config: DetectConfig) -> Run:
-    """A finished run of this configuration: the one that is there, or one that goes on, or a new one.
-
-    Raises:
-        ModelError: The run that is there has another configuration.
-    """
-    folder = config.runs / config.name
-    if not (folder / CONFIG_FILE).is_file():
-        return train(config)
-    if open_run(folder).config != config:
-        raise ModelError(f"{folder}: was trained with other settings; give another folder")
-    return open_run(folder) if (folder / FILE_NAME).is_file() else resume(folder)
 
 
 def compare(run: Run, split: LabelledSplit, tiles: Tiles) -> dict[str, object]:

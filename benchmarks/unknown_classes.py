@@ -21,16 +21,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.runs import trained
 from xray_chest_detection.cli.progress import table
 from xray_chest_detection.config.base import validate
 from xray_chest_detection.config.detect import DetectConfig
-from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.core.model_card import Thresholds
 from xray_chest_detection.data.side_files import UNKNOWN_COLUMNS, UNKNOWN_FILE, Reason
 from xray_chest_detection.data.yolo import read_classes, read_index
 from xray_chest_detection.detect.evaluate import evaluate
-from xray_chest_detection.detect.runs import open_run
-from xray_chest_detection.detect.train import train
 from xray_chest_detection.detect.weights import resolve_weights
 
 HIDDEN = ("Cardiomegaly", "Effusion", "Mass/Nodule")
@@ -122,9 +120,7 @@ def measure(changes: dict[str, object], out: Path, *, epochs: int) -> dict[str, 
     weights = str(resolve_weights("yolov8n.pt"))
     values = RECIPE | {"weights": weights, "runs": str(out / "runs"), "epochs": epochs, "patience": epochs} | changes
     config = validate(DetectConfig, values, place="benchmark")
-    finished = (config.runs / config.name / FILE_NAME).is_file()
-    run = open_run(config.runs / config.name) if finished else train(config)
-    found = evaluate(run, thresholds=Thresholds(conf=0.25, iou=0.5), resamples=0)
+    found = evaluate(trained(config), thresholds=Thresholds(conf=0.25, iou=0.5), resamples=0)
     precision = {row.name: row.ap50 or 0.0 for row in found.per_class}
     hidden = [precision[name] for name in HIDDEN]
     others = [value for name, value in precision.items() if name not in HIDDEN]

@@ -86,7 +86,7 @@ def test_trains_what_is_missing_once_and_prints_the_table(tmp_path, capsys, monk
     numbers = json.loads((kept / "with-copy_paste-0.8-1-epochs-seed-0.json").read_text())
     assert list(numbers) == columns
     assert all(f"{numbers[column]:.3f}" in row for column in MEASURES.values())
-    monkeypatch.setattr("benchmarks.augmentations.train", None)
+    monkeypatch.setattr("benchmarks.augmentations.trained", None)
     monkeypatch.setattr("benchmarks.augmentations.evaluate", None)
     main(arguments)
     assert capsys.readouterr().out.splitlines()[-4:] == first.splitlines()[-4:]
