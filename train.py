@@ -23,16 +23,13 @@ def main() -> int:
     tracker = make_tracker(config.comet)  # before torch is imported
     from xray_chest_detection.cli.progress import bar
     from xray_chest_detection.detect.after import finish_run
-    from xray_chest_detection.detect.before import require_trainable
     from xray_chest_detection.detect.train import resume, train
     from xray_chest_detection.report.run import run_report
 
     if tracker.note:
         print(tracker.note)
-    for remark in require_trainable(config):
-        print(f"note: {remark}")
     try:
-        run = train(config, tracker) if folder is None else resume(folder, tracker)
+        run = train(config, tracker, say=_note) if folder is None else resume(folder, tracker, say=_note)
         outcome = finish_run(run, run_report(), progress=partial(bar, title="after training"))
         print(outcome.text)
         for error in outcome.errors:
@@ -42,6 +39,10 @@ def main() -> int:
         raise type(error)(f"go on with `python train.py --resume {folder or config.runs / config.name}`") from None
     finally:
         tracker.finish()
+
+
+def _note(remark: str) -> None:
+    print(f"note: {remark}")
 
 
 if __name__ == "__main__":

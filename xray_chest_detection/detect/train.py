@@ -1,6 +1,7 @@
 """Training a detector with ultralytics, from a configuration to a run folder; and going on with a run that was cut."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
@@ -46,19 +47,23 @@ _MEMORY_SIGNS = (
 )  # fmt: skip
 
 
-def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
+def train(
+    config: DetectConfig, tracker: Tracker | None = None, *, say: Callable[[str], object] = lambda _: None
+) -> Run:
     """Train a new run.
 
     Args:
         config: What to train.
         tracker: Follows the training; the caller ends it.
+        say: Takes what is missing in the data set without harm to the training, a sentence each, before it begins.
 
     Raises:
         ConfigError: There is no such device, or the weights have seen test patients.
         DataError: No useful training is possible with the data set.
         ModelError: The weights are missing or damaged, the run exists, or the training failed.
     """
-    require_trainable(config)
+    for remark in require_trainable(config):
+        say(remark)
     require_unseen_test(config)
     choose_device(config.device)
     weights = _start(config)
@@ -67,8 +72,10 @@ def train(config: DetectConfig, tracker: Tracker | None = None) -> Run:
     return _train(run, weights, tracker=tracker)
 
 
-def resume(folder: Path, tracker: Tracker | None = None) -> Run:
+def resume(folder: Path, tracker: Tracker | None = None, *, say: Callable[[str], object] = lambda _: None) -> Run:
     """Go on with a run that was cut; from the beginning when it was cut before the end of its first epoch.
+
+    `tracker` and `say` are as in `train`.
 
     Raises:
         ConfigError: There is no such device.
@@ -78,7 +85,8 @@ def resume(folder: Path, tracker: Tracker | None = None) -> Run:
     run = open_run(folder)
     if run.finished:
         raise ModelError(f"{folder}: this run is complete, nothing to resume; start another with a new --name")
-    require_trainable(run.config)
+    for remark in require_trainable(run.config):
+        say(remark)
     start = read_start(run)
     if start is not None:
         require_same_data(run, start)
