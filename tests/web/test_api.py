@@ -396,3 +396,13 @@ def test_api_answers_are_not_stored_and_set_no_cookie(app: Flask, png: bytes) ->
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in response.headers
+
+
+def test_a_picture_keeps_the_line_of_each_model_when_another_is_missing(
+    client: FlaskClient, root: Path, png: bytes
+) -> None:
+    whole = send(client, png, format="png", models="cardiomegaly").data
+    (root / "checkpoints" / "binary.onnx").write_bytes(b"damaged")
+    less = create_app(DemoConfig(threads=1), root=root).test_client()
+    assert less.get("/readyz").get_json()["models"] == ["multi", "cardiomegaly", "mass_nodule"]
+    assert send(less, png, format="png", models="cardiomegaly").data == whole

@@ -18,7 +18,7 @@ from xray_chest_detection.errors import DataError, ImageError, ModelError
 from xray_chest_detection.inference.chest_gate import FILE_NAME, ChestGate, check_record
 from xray_chest_detection.inference.network import Runtime
 from xray_chest_detection.inference.predict import detect_radiograph, to_record
-from xray_chest_detection.inference.registry import Registry
+from xray_chest_detection.inference.registry import ORDER, Registry
 from xray_chest_detection.inference.render import four_panel
 
 SUFFIXES = frozenset(
@@ -136,7 +136,7 @@ def _predict_all(
         if options.pictures is not None:
             cards = {model: registry.get(model).card for model in models}
             conf = None if options.conf is None else dict.fromkeys(models, options.conf)
-            sheet = four_panel(radiograph, found, cards, conf=conf, order=registry.names)
+            sheet = four_panel(radiograph, found, cards, conf=conf, order=ORDER)
             file = name if name.lower().endswith(".png") else f"{name}.png"
             with atomic_path(options.pictures / file) as temporary:
                 sheet.save(temporary)

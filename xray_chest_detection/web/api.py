@@ -1,7 +1,7 @@
 """The API: `POST /api/v1/predict`, `GET /api/v1/models`, and what a load balancer asks."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from flask import Blueprint, request
@@ -71,7 +71,9 @@ def blueprint(config: DemoConfig, hub: ModelHub, gallery: Gallery) -> Blueprint:
         notes = [chest.message] if chest is not None and chest.message else []
         if wish.format == "png":
             notes += [f"{name} is missing: {text}" for name, text in errors.items()]
-            return _picture(film.radiograph, found, hub.cards(), wish.conf, notes)
+            cards = hub.cards()
+            sheet = four_panel(film.radiograph, found, cards, conf=wish.conf, notes=notes, order=hub.names)
+            return Response(films.picture_png(sheet), content_type="image/png")
         record = to_record(registry, film.radiograph, found)
         if wish.format == "coco":
             return to_coco(record, hub.cards(), notes=notes)
@@ -124,17 +126,6 @@ def _detect(
         reasons = "; ".join(f"{name}: {text}" for name, text in failed.items())
         raise ServiceUnavailable(f"none of the models asked for could be run ({reasons})")
     return found, failed
-
-
-def _picture(
-    film: Radiograph,
-    found: Mapping[str, Detections],
-    cards: Mapping[str, ModelCard],
-    conf: Mapping[str, float],
-    notes: Sequence[str],
-) -> Response:
-    sheet = four_panel(film, found, cards, conf=conf, notes=notes, order=list(cards))
-    return Response(films.picture_png(sheet), content_type="image/png")
 
 
 def _facts(radiograph: Radiograph) -> dict[str, object]:
