@@ -306,11 +306,12 @@ def test_bfloat16_is_only_for_the_network_in_training() -> None:
 
     class Net(torch.nn.Module):
         def predict(self, x: Any) -> dict[str, Any]:
-            return {"boxes": [torch.nn.functional.linear(x, x)]}
+            assert x.is_contiguous(memory_format=torch.channels_last)
+            return {"boxes": [torch.nn.functional.linear(x, x[0, 0])]}
 
     net = Net()
     _use_bf16(SimpleNamespace(cpu_bf16=True, device=torch.device("cpu"), model=net))
-    x = torch.full((4, 4), 1.00390625)  # 1 + 2**-8 is not a bfloat16
+    x = torch.full((1, 3, 4, 4), 1.00390625)  # 1 + 2**-8 is not a bfloat16
     net.train()
     assert net.predict(x)["boxes"][0].dtype == torch.float32
     rough = net.predict(x)["boxes"][0]
