@@ -2,8 +2,8 @@
 
 Trains CONFIG as it is, then once for each augmentation with only that changed: left out where CONFIG has it, else
 switched on as the original recipe has it. Weights, seed, epochs and data are the same; the numbers are of the
-validation split, so that the test split stays unseen. A run that was cut goes on; what is complete in OUT is used
-again.
+validation split, so that the test split stays unseen, and of the network alone: a mirrored view at prediction would
+hide what a flip in training does. A run that was cut goes on; what is complete in OUT is used again.
 
 A flip turns the body's sides around, which can cost most where a class lies on one side. The classes with the middle of
 at least 80 % of their training boxes in the same half of the film have a column of their own, "lateral AP50". In the
@@ -39,6 +39,7 @@ MEASURES = {
     "mAP40": "mAP@0.4",
     "sensitivity at 1 false positives per image, IoU 0.4": "sens. at 1 FP",
 }
+NETWORK_ALONE = {"tiles": None, "flip_views": False, "calibrate": False}
 ANY_POINT = Thresholds(conf=0.25, iou=0.5)  # the measures here do not depend on the score threshold
 
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = {key: getattr(options, key) for key in ("data", "weights", "epochs", "image_size_px")}
     base = read_config(DetectConfig, options.config).model_dump(mode="json")
     base |= {key: str(value) if key == "data" else value for key, value in given.items() if value is not None}
-    base |= {"runs": str(options.out / "runs"), "comet": {"mode": "off"}, "patience": base["epochs"]}
+    base |= {"runs": str(options.out / "runs"), "comet": {"mode": "off"}, "patience": base["epochs"]} | NETWORK_ALONE
     rows: list[dict[str, object]] = []
     for seed in options.seeds:
         for name, augment in variants(AugmentConfig(**base["augment"]), options.only).items():

@@ -71,7 +71,7 @@ def test_differences_are_to_the_base_of_the_same_seed() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trains_what_is_missing_once_and_prints_the_table(tmp_path, capsys, monkeypatch) -> None:
     make = builders()
-    config = make.tiny_config(tmp_path, make.write_dataset(tmp_path / "data"), epochs=1)
+    config = make.tiny_config(tmp_path, make.write_dataset(tmp_path / "data"), epochs=1, calibrate=True)
     path = tmp_path / "base.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_defaults=True)))
     kept = tmp_path / "out" / "results"
