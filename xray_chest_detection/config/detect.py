@@ -127,6 +127,8 @@ class DetectConfig(StrictModel):
         freeze: Number of first layers that are not trained.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation
             split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
+        start_share: Share of the starting weights in those that are tuned, evaluated and exported: 0.5 is the mean of
+            the model before and after training. Only for weights that already know the task.
         tiles: Overlapping parts of each film that tuning and evaluation look at beside the whole film, scaled to
             `image_size_px` like it; not given: the whole film only. Training on parts is the data set's business
             (`patches`).
@@ -168,6 +170,7 @@ class DetectConfig(StrictModel):
     label_weights: bool = True
     freeze: int = Field(0, ge=0)
     checkpoint: Literal["best", "last"] = "best"
+    start_share: float = Field(0.0, ge=0, lt=1)
     tiles: Tiles | None = None
     flip_views: bool = False
     calibrate: bool = False

@@ -233,7 +233,7 @@ def _versions(run: Run) -> dict[str, str]:
 def _recipe(run: Run) -> dict[str, Any]:
     kept = (
         *("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed"),
-        *("checkpoint", "precision", "mask_unknown"),
+        *("checkpoint", "start_share", "precision", "mask_unknown", "mask_unlocated"),
     )
     settings = run.config.model_dump(mode="json")
     # Runs from before a setting existed did not do what its default says.
@@ -248,7 +248,7 @@ def _recipe(run: Run) -> dict[str, Any]:
 def _start(run: Run) -> str:
     """Where training started, without folders of the machine it ran on."""
     parts = run.config.weights.replace("\\", "/").split("/")
-    return "/".join(parts[-3:]) if parts[-1] in ("best.pt", "last.pt") else parts[-1]
+    return "/".join(parts[-3:]) if parts[-1] in ("best.pt", "last.pt", "blend.pt") else parts[-1]
 
 
 def _created(run: Run) -> str:

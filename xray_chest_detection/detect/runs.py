@@ -39,9 +39,14 @@ class Run:
         return self.folder / "weights" / "best.pt"
 
     @property
-    def weights(self) -> Path:
-        """The checkpoint that is tuned, evaluated and exported, as the configuration says."""
+    def trained(self) -> Path:
+        """The checkpoint of the epoch that the configuration chooses."""
         return self.last if self.config.checkpoint == "last" else self.best
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint that is tuned, evaluated and exported: `trained`, or its mean with the starting weights."""
+        return self.folder / "weights" / "blend.pt" if self.config.start_share else self.trained
 
     @property
     def finished(self) -> bool:

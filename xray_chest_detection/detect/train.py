@@ -21,6 +21,7 @@ from xray_chest_detection.core.manifest import (
 )
 from xray_chest_detection.data.yolo import read_classes
 from xray_chest_detection.detect.before import require_same_data, require_trainable, require_unseen_test
+from xray_chest_detection.detect.blend import write_blend
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import (
@@ -37,7 +38,7 @@ from xray_chest_detection.detect.settings import choose_device, overrides_of
 from xray_chest_detection.detect.tracking import Tracker, epoch_rows
 from xray_chest_detection.detect.trainer import NotFiniteError, XrayTrainer
 from xray_chest_detection.detect.weights import is_architecture, resolve_weights
-from xray_chest_detection.errors import DataError, ModelError
+from xray_chest_detection.errors import ConfigError, DataError, ModelError
 
 RESULTS_FILE = "results.csv"
 # Of the allocators of torch on CUDA and on a CPU, of cuBLAS and cuDNN, and of a worker process that the system ended.
@@ -104,6 +105,8 @@ def resume(folder: Path, tracker: Tracker | None = None, *, say: Callable[[str],
 def _start(config: DetectConfig) -> dict[str, Any]:
     """Where a training starts: a weights file, or an architecture with random weights."""
     if is_architecture(config.weights):
+        if config.start_share:
+            raise ConfigError(f"start_share: {config.start_share} of random weights; set it to 0, or give --weights")
         return {"model": config.weights, "pretrained": False}
     weights = resolve_weights(config.weights)
     read_checkpoint(weights)  # before a run folder is made that could never be resumed
@@ -176,9 +179,11 @@ def _halve_batch(run: Run) -> None:
 
 
 def _finish(run: Run) -> Run:
-    if not run.weights.is_file():
+    if not run.trained.is_file():
         raise ModelError(f"{run.folder}: no weights were written; look at the training log for the reason")
     start, split = read_start(run), split_digest(run.config.data)
+    if run.config.start_share:
+        _blend(run, start)
     inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]}
     inputs |= {SPLIT_INPUT: split} if split else {}
     counts = {"data": read_manifest(run.config.data).counts, "epochs": len(epoch_rows(run.folder / RESULTS_FILE))}
@@ -196,6 +201,14 @@ def _finish(run: Run) -> Run:
     )
     write_manifest(run.folder, manifest)
     return run
+
+
+def _blend(run: Run, start: Start | None) -> None:
+    """Write the mean with the starting weights, as long as they still are what the training began with."""
+    weights = resolve_weights(run.config.weights)
+    if start is None or hash_inputs(weights) != start.weights_sha256:
+        raise ModelError(f"{weights}: not the weights {run.folder} began with; put them back, then {_resume(run)}")
+    write_blend(run.trained, weights, run.weights, start_share=run.config.start_share)
 
 
 def _going_on(run: Run) -> dict[str, Any]:
