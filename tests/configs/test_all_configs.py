@@ -60,7 +60,7 @@ def test_recipe_of_a_shipped_model_deploys_it_as_its_card_says(name: str) -> Non
     card = read_card(ROOT / "checkpoints" / f"{name}.card.yaml")
     deployed = (card.image_size_px, card.tiles, card.flip, bool(card.score_maps))
     assert (config.image_size_px, config.tiles, config.flip_views, config.calibrate) == deployed
-    assert card.thresholds.objective == Objective(config.after.objective).text
+    assert card.thresholds.objective == Objective(config.after.objective, rate=config.after.rate).text
 
 
 def test_every_config_says_why() -> None:

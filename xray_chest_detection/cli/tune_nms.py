@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from xray_chest_detection.cli.progress import bar, table
-from xray_chest_detection.config.detect import ObjectiveName
+from xray_chest_detection.config.detect import GridName, ObjectiveName
 from xray_chest_detection.detect.runs import open_trained_run
 from xray_chest_detection.errors import UsageError
 
@@ -45,7 +45,7 @@ class Options:
     objective: ObjectiveName = "recall_map"
     beta: float = 2.0
     rate: float = 1.0
-    grid: Literal["original", "fine"] = "original"
+    grid: GridName = "original"
     confs: tuple[float, ...] = ()
     ious: tuple[float, ...] = ()
     per_class: bool = True

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from xray_chest_detection.config.base import StrictModel
 from xray_chest_detection.core.tiling import Tiles
 
+GridName = Literal["original", "fine"]
 ObjectiveName = Literal["recall_map", "f1", "f_beta", "sensitivity", "map_then_f1"]
 
 
@@ -81,8 +82,9 @@ class AfterConfig(StrictModel):
         tune_nms: Choose the score and IoU thresholds on the validation split.
         evaluate: Measure the test split with these thresholds.
         export: Write ONNX, compare it with the torch model, and write the model card.
-        objective: What the choice of thresholds maximises, as in `xray tune-nms`; `f_beta` with beta 2, `sensitivity`
-            at one false positive per image.
+        objective: What the choice of thresholds maximises, as in `xray tune-nms`; `f_beta` with beta 2.
+        rate: False positives per image that `sensitivity` allows.
+        grid: The points that are tried, as in `xray tune-nms`.
         precision: How the exported weights are stored, as in `xray export`.
         checkpoints: Folder of the exported model and its card.
     """
@@ -91,6 +93,8 @@ class AfterConfig(StrictModel):
     evaluate: bool = True
     export: bool = True
     objective: ObjectiveName = "recall_map"
+    rate: float = Field(1.0, gt=0)
+    grid: GridName = "original"
     precision: Literal["fp16", "fp32"] = "fp16"
     checkpoints: Path = Path("checkpoints")
 

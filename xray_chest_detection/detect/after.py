@@ -9,9 +9,8 @@ from xray_chest_detection.detect.export import export
 from xray_chest_detection.detect.results import Evaluation, write_evaluation
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import TunedThresholds
-from xray_chest_detection.detect.tune_nms import tune_nms
+from xray_chest_detection.detect.tune_nms import tune_as_configured
 from xray_chest_detection.detect.tuning.grid import GridPoint
-from xray_chest_detection.detect.tuning.objectives import Objective
 from xray_chest_detection.errors import XrayError
 
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
@@ -59,7 +58,7 @@ def finish_run(run: Run, report: Report, *, progress: Progress | None = None) ->
 
 
 def _tune(run: Run, report: Report, progress: Progress | None) -> str:
-    tuned, points = tune_nms(run, objective=Objective(run.config.after.objective), progress=progress)
+    tuned, points = tune_as_configured(run, progress=progress)
     report.grid(run, tuned, points)
     chosen = tuned.thresholds
     mode = " across classes" if chosen.agnostic else ""

@@ -21,8 +21,7 @@ from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.detect.thresholds import predict_deployed, read_thresholds
 from xray_chest_detection.detect.tracking import Tracker
 from xray_chest_detection.detect.train import resume, train
-from xray_chest_detection.detect.tune_nms import tune_nms
-from xray_chest_detection.detect.tuning.objectives import Objective
+from xray_chest_detection.detect.tune_nms import tune_as_configured
 from xray_chest_detection.errors import DataError, ModelError
 
 
@@ -48,7 +47,7 @@ def run_fold(plan: Plan, fold: int, *, tracker: Tracker | None = None, progress:
     try:
         read_thresholds(run)
     except ModelError:  # none yet, or of other weights
-        tune_nms(run, objective=Objective(plan.config.after.objective), device=plan.config.device, progress=progress)
+        tune_as_configured(run, device=plan.config.device, progress=progress)
     _predict(plan, fold, progress=progress)
     return run
 

@@ -90,6 +90,15 @@ def tune_nms(
     return tuned, points
 
 
+def tune_as_configured(
+    run: Run, *, device: str | None = None, progress: Progress | None = None
+) -> tuple[TunedThresholds, tuple[GridPoint, ...]]:
+    """`tune_nms` with the objective and the grid of the run's configuration, as after a training."""
+    wanted = run.config.after
+    objective = Objective(wanted.objective, rate=wanted.rate)
+    return tune_nms(run, objective=objective, axes=GRIDS[wanted.grid], device=device, progress=progress)
+
+
 def tune(
     candidates: Candidates,
     split: LabelledSplit,

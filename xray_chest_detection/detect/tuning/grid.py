@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_chest_detection.config.detect import GridName
 from xray_chest_detection.core import matching
 from xray_chest_detection.core.matching import BoxTable, Matches
 from xray_chest_detection.core.nms import MAX_DETECTIONS
@@ -40,7 +41,7 @@ class Axes:
                 raise ConfigError(f"{name} of the grid: expected numbers from {low:g} to 1, got {got}")
 
 
-GRIDS = {
+GRIDS: dict[GridName, Axes] = {
     "original": Axes((0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.3, 0.5, 0.6, 0.8)),
     "fine": Axes(tuple(step / 50 for step in range(1, 41)), tuple(step / 10 for step in range(1, 10))),
 }
