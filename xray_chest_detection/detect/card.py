@@ -43,6 +43,13 @@ _SOURCES = {
         "rules of the competition: non-commercial research",
     ),
 }
+_CALIBRATED = (
+    "Scores were mapped to the share of right boxes on the few films of the validation split; on other films the share "
+    "is another."
+)
+_NOT_CALIBRATED = (
+    "Scores are not probabilities. They order the boxes of one model and cannot be compared between models."
+)
 _READERS = {
     "nih": "NIH: one reader for each image, whose boxes are taken as they are.",
     "vinbigdata": "VinDr-CXR: three radiologists for each image, independent of each other.",
@@ -159,7 +166,7 @@ def limits(run: Run, data: Manifest, metrics: Sequence[Metric]) -> tuple[str, ..
         "Frontal films only, children are rare; lateral views, CT scouts and photographs of a screen were never seen.",
         "A film without a mark is not a normal film: most findings have no class here, and many of those that have one "
         "are missed.",
-        "Scores are not probabilities. They order the boxes of one model and cannot be compared between models.",
+        _CALIBRATED if run.config.calibrate else _NOT_CALIBRATED,
         "Not tested prospectively, on other hospitals, or for differences between sexes, ages and ethnic groups.",
     )
 
