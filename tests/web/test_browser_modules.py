@@ -191,8 +191,7 @@ CURVE = {
         (
             {"operating_curve": CURVE, "measured_on": "a twin that saw fewer films"},
             None,
-            "at .30: finds 41 % [33–49] at 0.9 false marks/film (not these weights but a twin that saw fewer films, "
-            "on the test split, n = 152 films, 93 boxes)",
+            "at .30: finds 41 % [33–49] at 0.9 false marks/film (its twin, test split, n = 152 films, 93 boxes)",
         ),
         (
             {"operating_curve": CURVE, "thresholds": {"conf": 0.3, "per_class": {CARDIO: 0.2}}},

@@ -119,6 +119,10 @@ def test_the_models_are_compared_in_one_table(root: Path) -> None:
     assert "Multi was measured on an earlier network, not on these weights." in page
     bare = re.search(r'<tr id="binary">.*?</tr>', page, flags=re.DOTALL)[0]
     assert [value for _, value in re.findall(r'class="number" data-label="([^"]+)">([^<]+)<', bare)] == ["–"] * 4
+    for name in ("binary", "cardiomegaly", "mass_nodule"):
+        page = with_card(root, name, measured_on="an earlier network").get("/models").text
+    assert "Each was measured on an earlier network, not on these weights." in page
+    assert page.count("an earlier network") == 1
 
 
 @pytest.mark.parametrize("name", ["multi", "binary", "cardiomegaly", "mass_nodule"])

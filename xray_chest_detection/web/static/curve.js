@@ -18,16 +18,16 @@ function short(score) {
   return score.toFixed(2).replace(/^0/, "");
 }
 
-// Other weights than these may have been measured; then the card names them.
-function sentence({ operating_curve: curve, measured_on: others }, point) {
+// The numbers may be those of a twin; then the page says beside the sliders what that is.
+function sentence({ operating_curve: curve, measured_on: twin }, point) {
   const { split, n_images: films, n_boxes: boxes } = curve;
   const { sensitivity, false_positives_per_image: falseMarks } = point;
-  const whose = others ? `not these weights but ${others}, on the` : "its";
+  const whose = twin ? "its twin, " : "its ";
   const parts = [
     `at ${short(point.conf)}: finds ${percent(sensitivity)} %`,
     interval(point),
     `at ${falseMarks.toFixed(falseMarks < 0.1 ? 2 : 1)} false marks/film`,
-    `(${whose} ${split} split, n = ${films} films, ${boxes} boxes)`,
+    `(${whose}${split} split, n = ${films} films, ${boxes} boxes)`,
   ];
   return parts.filter(Boolean).join(" ");
 }
