@@ -129,6 +129,8 @@ class DetectConfig(StrictModel):
             counts all the same), and for one of which a patch shows too little to box it.
         label_weights: Multiply each box's share of the loss by its weight.
         freeze: Number of first layers that are not trained.
+        networks: Networks that are trained one after the other, with the seeds `seed`, `seed + 1` and so on. The model
+            is the mean of their answers: better after training on few films, and so many times as slow.
         checkpoint: Which weights are tuned, evaluated and exported: of the epoch that was `best` on the validation
             split, or of the `last` one. On a small validation split the best epoch is mostly a lucky one.
         start_share: Share of the starting weights in those that are tuned, evaluated and exported: 0.5 is the mean of
@@ -173,6 +175,7 @@ class DetectConfig(StrictModel):
     mask_unlocated: bool = True
     label_weights: bool = True
     freeze: int = Field(0, ge=0)
+    networks: int = Field(1, ge=1, le=9)
     checkpoint: Literal["best", "last"] = "best"
     start_share: float = Field(0.0, ge=0, lt=1)
     tiles: Tiles | None = None

@@ -11,6 +11,7 @@ from xray_chest_detection.core.manifest import FILE_NAME, Manifest, read_manifes
 from xray_chest_detection.core.model_card import SYNTHETIC_DATA, Metric, ModelCard, TrainingData
 from xray_chest_detection.core.scene import LOW_IOU
 from xray_chest_detection.data.yolo import INDEX_FILE, read_classes
+from xray_chest_detection.detect.ensemble import Ensemble
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.results import read_kept
 from xray_chest_detection.detect.runs import Run
@@ -153,7 +154,8 @@ def card_of_checkpoint(run: Run) -> ModelCard:
 
 def architecture_of(model: object) -> str:
     """Name of the architecture of a model of ultralytics."""
-    return Path(str(getattr(model, "yaml", {}).get("yaml_file", "detector"))).stem.replace("yolo", "YOLO")
+    name = Path(str(getattr(model, "yaml", {}).get("yaml_file", "detector"))).stem.replace("yolo", "YOLO")
+    return f"mean of {len(model.members)} {name}" if isinstance(model, Ensemble) else name
 
 
 def limits(run: Run, data: Manifest, metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -240,7 +242,7 @@ def _versions(run: Run) -> dict[str, str]:
 def _recipe(run: Run) -> dict[str, Any]:
     kept = (
         *("epochs", "image_size_px", "batch", "optimizer", "learning_rate", "cosine", "warmup_epochs", "seed"),
-        *("checkpoint", "start_share", "precision", "mask_unknown", "mask_unlocated"),
+        *("networks", "checkpoint", "start_share", "precision", "mask_unknown", "mask_unlocated"),
     )
     settings = run.config.model_dump(mode="json")
     # Runs from before a setting existed did not do what its default says.

@@ -7,13 +7,16 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
+import torch
 
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import letterbox
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.card import architecture_of
+from xray_chest_detection.detect.ensemble import members_of
 from xray_chest_detection.detect.noise import quiet
 from xray_chest_detection.detect.onnx_half import store_weights_as_half
+from xray_chest_detection.detect.onnx_mean import mean_of
 from xray_chest_detection.detect.predict import load_model
 from xray_chest_detection.detect.runs import Run
 from xray_chest_detection.errors import ModelError
@@ -84,18 +87,31 @@ def suffix_of(form: Format) -> str:
 
 
 def _export_with_ultralytics(run: Run, folder: Path) -> onnx.ModelProto:
-    from ultralytics import YOLO
-
-    weights = folder / "model.pt"  # ultralytics writes the ONNX file beside the weights
-    shutil.copyfile(run.weights, weights)
     settings: dict[str, Any] = {"format": "onnx", "opset": OPSET, "imgsz": run.config.image_size_px}
     try:
-        with quiet():
-            written = YOLO(weights).export(**settings, simplify=False, dynamic=False, batch=1, device="cpu")
-        return onnx.load(written)
+        return mean_of([_one_network(weights, settings) for weights in _checkpoints(run, folder)])
     except Exception as error:  # torch, onnx and ultralytics raise errors of every kind
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"{run.weights}: cannot be exported ({reason}); check `xray env` for the versions") from error
+
+
+def _one_network(weights: Path, settings: dict[str, Any]) -> onnx.ModelProto:
+    from ultralytics import YOLO
+
+    with quiet():
+        written = YOLO(weights).export(**settings, simplify=False, dynamic=False, batch=1, device="cpu")
+    return onnx.load(written)
+
+
+def _checkpoints(run: Run, folder: Path) -> list[Path]:
+    """Copies of the run's network or networks in a folder: ultralytics writes the ONNX file beside the weights."""
+    members = members_of(run.weights)
+    files = [folder / f"network{number}.pt" for number in range(len(members) or 1)]
+    if not members:
+        shutil.copyfile(run.weights, files[0])
+    for content, file in zip(members, files, strict=False):
+        torch.save(content, file)
+    return files
 
 
 def _network_inputs(split: LabelledSplit, size_px: int) -> Sequence[np.ndarray[Any, np.dtype[np.float32]]]:

@@ -9,6 +9,7 @@ note of ONNX Runtime); compare on the CPU that will serve the model.
 
 import contextlib
 import io
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,8 +77,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 
 
 def _head_nodes(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes of the module that gives the output: the detection head."""
-    output = model.graph.output[0].name
-    last = next(node.name for node in model.graph.node if output in node.output)
-    module = last.split("/")[1]
-    return [node.name for node in model.graph.node if node.name.startswith(f"/{module}/")]
+    """Names of the nodes of the last module, of each network: the detection head."""
+    found = {node.name: re.search(r"/model\.(\d+)/", node.name) for node in model.graph.node}
+    numbers = {name: int(match[1]) for name, match in found.items() if match}
+    return [name for name, number in numbers.items() if number == max(numbers.values())]

@@ -25,6 +25,7 @@ from xray_chest_detection.core.nms import nms
 from xray_chest_detection.core.score_maps import ScoreMap, map_scores
 from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.ensemble import ensemble_of, members_of
 from xray_chest_detection.detect.runs import Run, require_same_split
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
 from xray_chest_detection.inference.decode import FLOOR, to_unit
@@ -127,13 +128,16 @@ def cache_path(run: Run, split: LabelledSplit, *, mirror: bool = False) -> Path:
 
 
 def read_checkpoint(weights: Path) -> Any:  # noqa: ANN401 -- a model of ultralytics
-    """The model in a checkpoint, as it was saved.
+    """The model in a checkpoint, as it was saved, or the ensemble of `detect.ensemble`.
 
     Raises:
         ModelError: The file is not a checkpoint of ultralytics, or only a part of one.
     """
     from ultralytics.nn.tasks import load_checkpoint
 
+    members = members_of(weights)
+    if members:
+        return ensemble_of(members)
     try:
         return load_checkpoint(weights)[0]
     except Exception as error:  # pickle, zip and attribute errors of every kind

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from xray_chest_detection.config.base import StrictModel, read_config
-from xray_chest_detection.config.detect import DetectConfig
+from xray_chest_detection.config.detect import CometConfig, DetectConfig
 from xray_chest_detection.core.files import write_text
 from xray_chest_detection.core.manifest import FILE_NAME, read_manifest
 from xray_chest_detection.errors import DataError, ModelError
@@ -44,9 +44,23 @@ class Run:
         return self.last if self.config.checkpoint == "last" else self.best
 
     @property
-    def weights(self) -> Path:
-        """The checkpoint that is tuned, evaluated and exported: `trained`, or its mean with the starting weights."""
+    def network(self) -> Path:
+        """`trained`, or its mean with the starting weights."""
         return self.folder / "weights" / "blend.pt" if self.config.start_share else self.trained
+
+    @property
+    def weights(self) -> Path:
+        """The file that is tuned, evaluated and exported: `network`, or an ensemble of it and further ones."""
+        return self.folder / "weights" / "ensemble.pt" if self.config.networks > 1 else self.network
+
+    @property
+    def further(self) -> tuple[DetectConfig, ...]:
+        """Configurations of the further networks of an ensemble; their runs lie in `RUN/networks`."""
+        changes = {"runs": self.folder / "networks", "networks": 1, "comet": CometConfig(mode="off")}
+        return tuple(
+            self.config.model_copy(update=changes | {"name": str(number), "seed": self.config.seed + number})
+            for number in range(1, self.config.networks)
+        )
 
     @property
     def finished(self) -> bool:

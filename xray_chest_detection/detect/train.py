@@ -22,9 +22,11 @@ from xray_chest_detection.core.manifest import (
 from xray_chest_detection.data.yolo import read_classes
 from xray_chest_detection.detect.before import require_same_data, require_trainable, require_unseen_test
 from xray_chest_detection.detect.blend import write_blend
+from xray_chest_detection.detect.ensemble import write_ensemble
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import (
+    CONFIG_FILE,
     SPLIT_INPUT,
     Run,
     Start,
@@ -184,6 +186,8 @@ def _finish(run: Run) -> Run:
     start, split = read_start(run), split_digest(run.config.data)
     if run.config.start_share:
         _blend(run, start)
+    if run.config.networks > 1:
+        write_ensemble([run.network, *[_further(config).weights for config in run.further]], run.weights)
     inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]}
     inputs |= {SPLIT_INPUT: split} if split else {}
     counts = {"data": read_manifest(run.config.data).counts, "epochs": len(epoch_rows(run.folder / RESULTS_FILE))}
@@ -203,12 +207,21 @@ def _finish(run: Run) -> Run:
     return run
 
 
+def _further(config: DetectConfig) -> Run:
+    """A further network of an ensemble: what is trained is used again, what was cut goes on."""
+    folder = config.runs / config.name
+    if not (folder / CONFIG_FILE).is_file():
+        return train(config)
+    run = open_run(folder)
+    return run if run.finished else resume(folder)
+
+
 def _blend(run: Run, start: Start | None) -> None:
     """Write the mean with the starting weights, as long as they still are what the training began with."""
     weights = resolve_weights(run.config.weights)
     if start is None or hash_inputs(weights) != start.weights_sha256:
         raise ModelError(f"{weights}: not the weights {run.folder} began with; put them back, then {_resume(run)}")
-    write_blend(run.trained, weights, run.weights, start_share=run.config.start_share)
+    write_blend(run.trained, weights, run.network, start_share=run.config.start_share)
 
 
 def _going_on(run: Run) -> dict[str, Any]:
