@@ -66,6 +66,7 @@ REACHES = [
 ELSEWHERE = {
     *("task", "name", "title", "synthetic", "weights", "runs", "checkpoint", "precision", "augment", "comet", "after"),
     *("mask_unknown", "mask_unlocated", "label_weights", "tiles", "flip_views", "calibrate"),
+    *("networks", "start_share"),
 }
 REFUSED = {"hue", "saturation"}
 TONES = {"clahe": "CLAHE", "gamma": "RandomGamma", "noise": "GaussNoise"}  # steps of albumentations

@@ -88,8 +88,9 @@ def suffix_of(form: Format) -> str:
 
 def _export_with_ultralytics(run: Run, folder: Path) -> onnx.ModelProto:
     settings: dict[str, Any] = {"format": "onnx", "opset": OPSET, "imgsz": run.config.image_size_px}
+    checkpoints = _checkpoints(run, folder)
     try:
-        return mean_of([_one_network(weights, settings) for weights in _checkpoints(run, folder)])
+        return mean_of([_one_network(weights, settings) for weights in checkpoints])
     except Exception as error:  # torch, onnx and ultralytics raise errors of every kind
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"{run.weights}: cannot be exported ({reason}); check `xray env` for the versions") from error
