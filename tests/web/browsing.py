@@ -94,8 +94,14 @@ def boxes(page: Page, panel: str) -> Any:
     return page.locator(f'.panel[data-model="{panel}"] .mark-box')
 
 
+def drawn(page: Page) -> None:
+    """Wait until the page shows what it knows: it draws once a frame."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def rows(page: Page) -> list[list[str]]:
     """The findings table: the name of each finding and its scores, `·` for no mark."""
+    drawn(page)
     found = page.locator("#findings tr[data-id]").all()
     return [[row.locator(".finding > span").last.inner_text(), *_scores(row)] for row in found]
 
@@ -111,6 +117,7 @@ def film_is_shown(page: Page, panel: str = "multi") -> bool:
 
 def brightness(page: Page, panel: str = "multi") -> np.ndarray:
     """The grey values of the film on the screen, `(rows, columns)`, boxes left out."""
+    drawn(page)
     page.evaluate("document.querySelectorAll('.overlay').forEach(overlay => overlay.remove())")
     shot = page.locator(f'.panel[data-model="{panel}"] .stage').screenshot()
     return np.asarray(Image.open(BytesIO(shot)).convert("L"))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.web.browsing import Page, boxes, brightness, expect, in_chromium, read, set_slider
+from tests.web.browsing import Page, boxes, brightness, drawn, expect, in_chromium, read, set_slider
 
 pytestmark = in_chromium
 
@@ -19,6 +19,7 @@ def middle(page: Page, panel: str) -> tuple[float, float]:
 
 def films(page: Page) -> list[dict[str, float]]:
     """Each film relative to its panel."""
+    drawn(page)
     return page.locator(".panel:not([hidden]) .stage").evaluate_all(
         """stages => stages.map(stage => { const a = stage.getBoundingClientRect();
         const b = stage.querySelector('.film').getBoundingClientRect();
@@ -95,6 +96,7 @@ def test_one_large_film_and_one_model_alone(page: Page, png: bytes) -> None:
     read(page, png)
     small = page.locator('.panel[data-model="multi"] .stage').bounding_box()
     page.get_by_role("button", name="One film").click()
+    expect(page.locator('.panel[data-model="all"]')).to_be_visible()
     large = page.locator('.panel[data-model="all"] .stage').bounding_box()
     assert large["width"] > 1.9 * small["width"]
     assert large["height"] > 1.9 * small["height"]
