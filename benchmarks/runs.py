@@ -1,9 +1,8 @@
 """Runs of benchmarks that take hours: what is trained is used again, what was cut goes on."""
 
 from xray_chest_detection.config.detect import DetectConfig
-from xray_chest_detection.core.manifest import FILE_NAME
 from xray_chest_detection.detect.runs import CONFIG_FILE, Run, open_run
-from xray_chest_detection.detect.train import resume, train
+from xray_chest_detection.detect.train import train_or_resume
 from xray_chest_detection.errors import ModelError
 
 
@@ -14,8 +13,6 @@ def trained(config: DetectConfig) -> Run:
         ModelError: The run that is there has another configuration.
     """
     folder = config.runs / config.name
-    if not (folder / CONFIG_FILE).is_file():
-        return train(config)
-    if open_run(folder).config != config:
+    if (folder / CONFIG_FILE).is_file() and open_run(folder).config != config:
         raise ModelError(f"{folder}: was trained with other settings; give another folder")
-    return open_run(folder) if (folder / FILE_NAME).is_file() else resume(folder)
+    return train_or_resume(config)

@@ -4,14 +4,13 @@ After Wortsman et al. 2022, Robust fine-tuning of zero-shot models (CVPR): a sho
 stays in their basin, and the mean of both lies in it, too.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xray_chest_detection.core.files import write_bytes
 from xray_chest_detection.detect.predict import read_checkpoint
+from xray_chest_detection.detect.weights import write_checkpoint
 from xray_chest_detection.errors import ModelError
 
 
@@ -44,9 +43,7 @@ def write_blend(trained: Path, start: Path, out: Path, *, start_share: float) ->
         new[mine] = (1 - start_share) * new[mine] + start_share * there.double()[theirs]
         state[name] = new.to(values.dtype)
     content[key].load_state_dict(state)
-    buffer = io.BytesIO()  # a file's name would become part of its content
-    torch.save(content, buffer)
-    write_bytes(out, buffer.getvalue())
+    write_checkpoint(content, out)
 
 
 def _same_classes(trained: Any, before: Any) -> dict[str, tuple[list[int], list[int]]]:  # noqa: ANN401

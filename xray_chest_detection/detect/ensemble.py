@@ -6,14 +6,13 @@ All look at the same grid of places, so that the mean of boxes and scores at a p
 what comes after a network need not know that there are several.
 """
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xray_chest_detection.core.files import write_bytes
+from xray_chest_detection.detect.weights import write_checkpoint
 
 _MEMBERS = "members"
 
@@ -40,23 +39,17 @@ class Ensemble(torch.nn.Module):
 
 
 def write_ensemble(checkpoints: Sequence[Path], out: Path) -> None:
-    """Write checkpoints of ultralytics as one file.
+    """Write checkpoints of ultralytics as one file; it is known by the name `runs.ENSEMBLE_FILE`.
 
     Raises:
         DataError: The disk is full.
     """
-    buffer = io.BytesIO()  # a file's name would become part of its content
-    torch.save({_MEMBERS: [_load(path) for path in checkpoints]}, buffer)
-    write_bytes(out, buffer.getvalue())
+    write_checkpoint({_MEMBERS: [_load(path) for path in checkpoints]}, out)
 
 
 def members_of(weights: Path) -> list[dict[str, Any]]:
-    """The checkpoints in a file of `write_ensemble`; none in any other file."""
-    try:
-        content = _load(weights)
-    except Exception:  # a damaged file, which its reader names
-        return []
-    return list(content[_MEMBERS]) if isinstance(content, dict) and _MEMBERS in content else []
+    """The checkpoints in a file of `write_ensemble`; any error of torch, zip and pickle when it is damaged."""
+    return list(_load(weights)[_MEMBERS])
 
 
 def ensemble_of(members: Sequence[dict[str, Any]]) -> Ensemble:

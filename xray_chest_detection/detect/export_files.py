@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
-import torch
 
 from xray_chest_detection.core.images import read_image
 from xray_chest_detection.core.letterbox import letterbox
@@ -19,6 +18,7 @@ from xray_chest_detection.detect.onnx_half import store_weights_as_half
 from xray_chest_detection.detect.onnx_mean import mean_of
 from xray_chest_detection.detect.predict import load_model
 from xray_chest_detection.detect.runs import Run
+from xray_chest_detection.detect.weights import write_checkpoint
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.decode import to_unit
 from xray_chest_detection.inference.network import IR_SUFFIX
@@ -106,12 +106,12 @@ def _one_network(weights: Path, settings: dict[str, Any]) -> onnx.ModelProto:
 
 def _checkpoints(run: Run, folder: Path) -> list[Path]:
     """Copies of the run's network or networks in a folder: ultralytics writes the ONNX file beside the weights."""
-    members = members_of(run.weights)
-    files = [folder / f"network{number}.pt" for number in range(len(members) or 1)]
-    if not members:
-        shutil.copyfile(run.weights, files[0])
-    for content, file in zip(members, files, strict=False):
-        torch.save(content, file)
+    if run.config.networks == 1:
+        return [Path(shutil.copyfile(run.weights, folder / "network.pt"))]
+    files = []
+    for number, content in enumerate(members_of(run.weights)):
+        files.append(folder / f"network{number}.pt")
+        write_checkpoint(content, files[-1])
     return files
 
 

@@ -80,4 +80,5 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
     """Names of the nodes of the last module, of each network: the detection head."""
     found = {node.name: re.search(r"/model\.(\d+)/", node.name) for node in model.graph.node}
     numbers = {name: int(match[1]) for name, match in found.items() if match}
-    return [name for name, number in numbers.items() if number == max(numbers.values())]
+    last = max(numbers.values())
+    return [name for name, number in numbers.items() if number == last]

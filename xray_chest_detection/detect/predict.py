@@ -26,7 +26,7 @@ from xray_chest_detection.core.score_maps import ScoreMap, map_scores
 from xray_chest_detection.core.tiling import Tiles
 from xray_chest_detection.data.yolo_read import LabelledSplit
 from xray_chest_detection.detect.ensemble import ensemble_of, members_of
-from xray_chest_detection.detect.runs import Run, require_same_split
+from xray_chest_detection.detect.runs import ENSEMBLE_FILE, Run, require_same_split
 from xray_chest_detection.errors import ConfigError, DataError, ModelError
 from xray_chest_detection.inference.decode import FLOOR, to_unit
 from xray_chest_detection.inference.views import Prepared, decode_view, mirrored, prepare
@@ -135,11 +135,8 @@ def read_checkpoint(weights: Path) -> Any:  # noqa: ANN401 -- a model of ultraly
     """
     from ultralytics.nn.tasks import load_checkpoint
 
-    members = members_of(weights)
-    if members:
-        return ensemble_of(members)
     try:
-        return load_checkpoint(weights)[0]
+        return ensemble_of(members_of(weights)) if weights.name == ENSEMBLE_FILE else load_checkpoint(weights)[0]
     except Exception as error:  # pickle, zip and attribute errors of every kind
         raise ModelError(
             f"{weights}: not weights of ultralytics, or damaged ({_one_line(error)}); give another file, or train again"

@@ -18,6 +18,7 @@ from xray_chest_detection.errors import DataError, ModelError
 
 CONFIG_FILE = "config.yaml"
 START_FILE = "start.yaml"
+ENSEMBLE_FILE = "ensemble.pt"
 SPLIT_INPUT = "data/split.csv"  # its name among the inputs of a run's manifest
 
 
@@ -51,7 +52,7 @@ class Run:
     @property
     def weights(self) -> Path:
         """The file that is tuned, evaluated and exported: `network`, or an ensemble of it and further ones."""
-        return self.folder / "weights" / "ensemble.pt" if self.config.networks > 1 else self.network
+        return self.folder / "weights" / ENSEMBLE_FILE if self.config.networks > 1 else self.network
 
     @property
     def further(self) -> tuple[DetectConfig, ...]:

@@ -104,6 +104,18 @@ def resume(folder: Path, tracker: Tracker | None = None, *, say: Callable[[str],
     return _train(run, _going_on(run), tracker=tracker)
 
 
+def train_or_resume(config: DetectConfig) -> Run:
+    """The finished run of a configuration's name: the one that is there, or one that goes on, or a new one.
+
+    Errors are those of `train` and `resume`.
+    """
+    folder = config.runs / config.name
+    if not (folder / CONFIG_FILE).is_file():
+        return train(config)
+    run = open_run(folder)
+    return run if run.finished else resume(folder)
+
+
 def _start(config: DetectConfig) -> dict[str, Any]:
     """Where a training starts: a weights file, or an architecture with random weights."""
     if is_architecture(config.weights):
@@ -187,7 +199,7 @@ def _finish(run: Run) -> Run:
     if run.config.start_share:
         _blend(run, start)
     if run.config.networks > 1:
-        write_ensemble([run.network, *[_further(config).weights for config in run.further]], run.weights)
+        write_ensemble([run.network, *[train_or_resume(config).weights for config in run.further]], run.weights)
     inputs = {f"data/{FILE_NAME}": hash_inputs(run.config.data / FILE_NAME)[FILE_NAME]}
     inputs |= {SPLIT_INPUT: split} if split else {}
     counts = {"data": read_manifest(run.config.data).counts, "epochs": len(epoch_rows(run.folder / RESULTS_FILE))}
@@ -205,15 +217,6 @@ def _finish(run: Run) -> Run:
     )
     write_manifest(run.folder, manifest)
     return run
-
-
-def _further(config: DetectConfig) -> Run:
-    """A further network of an ensemble: what is trained is used again, what was cut goes on."""
-    folder = config.runs / config.name
-    if not (folder / CONFIG_FILE).is_file():
-        return train(config)
-    run = open_run(folder)
-    return run if run.finished else resume(folder)
 
 
 def _blend(run: Run, start: Start | None) -> None:

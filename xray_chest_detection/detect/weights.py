@@ -1,8 +1,11 @@
-"""Finding the weights a training starts from."""
+"""Finding the weights a training starts from, and writing those that are made of others."""
 
+import io
 import os
 from pathlib import Path
+from typing import Any
 
+from xray_chest_detection.core.files import write_bytes
 from xray_chest_detection.errors import ModelError
 
 
@@ -28,6 +31,19 @@ def resolve_weights(weights: str) -> Path:
 def is_architecture(weights: str) -> bool:
     """Whether a name stands for an architecture with random weights, such as `yolov8n.yaml`."""
     return Path(weights).suffix in (".yaml", ".yml")
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all; equal content gives equal files.
+
+    Raises:
+        DataError: The disk is full.
+    """
+    import torch
+
+    buffer = io.BytesIO()  # a file's name would become part of its content
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def _download(name: str) -> Path:
