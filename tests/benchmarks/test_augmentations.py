@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 pytest.importorskip("ultralytics", reason="ultralytics is not installed")
-from benchmarks.augmentations import MEASURES, ON, lateral_classes, main, summary, variants
+from benchmarks.augmentations import MEASURES, ON, RESAMPLES, lateral_classes, main, summary, variants
 from xray_chest_detection.config.detect import AugmentConfig
 from xray_chest_detection.core.matching import BoxTable
 from xray_chest_detection.data.yolo_read import LabelledSplit
+from xray_chest_detection.detect.runs import open_run
 
 
 def builders() -> ModuleType:
@@ -55,14 +56,15 @@ def test_lateral_classes_lie_on_one_side() -> None:
 
 
 def test_differences_are_to_the_base_of_the_same_seed() -> None:
-    rows = [
-        {"variant": "base", "seed": 0, "mAP50": 0.1},
-        {"variant": "with noise 0.5", "seed": 0, "mAP50": 0.2},
-        {"variant": "base", "seed": 1, "mAP50": 0.5},
-    ]
-    assert summary(rows) == [
-        {"variant": "base", "mAP50": "0.300 (+0.000)"},
-        {"variant": "with noise 0.5", "mAP50": "0.200 (+0.100)"},
+    """A number and three resamples each; the interval is of the differences, not of the numbers."""
+    found = {
+        ("base", 0): {"mAP50": np.array([0.1, 0.0, 0.1, 0.2])},
+        ("with noise 0.5", 0): {"mAP50": np.array([0.2, 0.1, 0.2, 0.3])},
+        ("base", 1): {"mAP50": np.array([0.5, 0.4, 0.5, 0.6])},
+    }
+    assert summary(found) == [
+        {"variant": "base", "mAP50": "0.300"},
+        {"variant": "with noise 0.5", "mAP50": "0.200 (+0.100 [+0.100, +0.100])"},
     ]
 
 
@@ -71,21 +73,23 @@ def test_differences_are_to_the_base_of_the_same_seed() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trains_what_is_missing_once_and_prints_the_table(tmp_path, capsys, monkeypatch) -> None:
     make = builders()
-    config = make.tiny_config(tmp_path, make.write_dataset(tmp_path / "data"), epochs=1, calibrate=True)
+    config = make.tiny_config(tmp_path, make.write_dataset(tmp_path / "data"), epochs=5, calibrate=True)
     path = tmp_path / "base.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_defaults=True)))
     kept = tmp_path / "out" / "results"
     kept.mkdir(parents=True)
     columns = [*MEASURES.values(), "lateral AP50", "other AP50"]
-    (kept / "base-1-epochs-seed-0.json").write_text(json.dumps(dict.fromkeys(columns, 0.9)))
-    arguments = [str(tmp_path / "out"), str(path), "--only", "copy_paste"]
+    (kept / "base-1-epochs-seed-0.json").write_text(json.dumps(dict.fromkeys(columns, [0.9] * (1 + RESAMPLES))))
+    arguments = [str(tmp_path / "out"), str(path), "--epochs", "1", "--only", "copy_paste"]
     main(arguments)
     first = capsys.readouterr().out
-    assert "0.900 (+0.000)" in first
+    assert "0.900" in next(line for line in first.splitlines() if line.startswith("base"))
     row = next(line for line in first.splitlines() if line.startswith("with copy_paste 0.8"))
+    run = open_run(tmp_path / "out" / "runs" / "with-copy_paste-0.8-1-epochs-seed-0")
+    assert run.config.augment.close_mosaic == AugmentConfig().close_mosaic / 5
     numbers = json.loads((kept / "with-copy_paste-0.8-1-epochs-seed-0.json").read_text())
     assert list(numbers) == columns
-    assert all(f"{numbers[column]:.3f}" in row for column in MEASURES.values())
+    assert all(f"{numbers[column][0]:.3f} (" in row for column in MEASURES.values())
     monkeypatch.setattr("benchmarks.augmentations.trained", None)
     monkeypatch.setattr("benchmarks.augmentations.evaluate", None)
     main(arguments)
