@@ -53,6 +53,13 @@ def test_the_answer_is_the_mean_of_the_answers(ensemble: Run, members: list[Path
     np.testing.assert_allclose(mean, (one + other) / 2, rtol=1e-5, atol=1e-6)
 
 
+def test_is_no_start_of_a_training(tmp_path, dataset, ensemble: Run, make_config) -> None:
+    config = make_config(tmp_path, dataset, name="further", weights=str(ensemble.weights))
+    with pytest.raises(ModelError, match=r"ensemble.pt: several networks, of which one has to start; give .*/last.pt"):
+        train(config)
+    assert not (config.runs / "further").exists()
+
+
 def test_other_classes_are_refused(ensemble: Run) -> None:
     with pytest.raises(ModelError, match=r"ensemble.pt: trained on 2 classes \(Disc, Bar\), the data set has 1"):
         load_model(ensemble.weights, classes=("Disc",), device="cpu")

@@ -22,7 +22,7 @@ from xray_chest_detection.core.manifest import (
 from xray_chest_detection.data.yolo import read_classes
 from xray_chest_detection.detect.before import require_same_data, require_trainable, require_unseen_test
 from xray_chest_detection.detect.blend import write_blend
-from xray_chest_detection.detect.ensemble import write_ensemble
+from xray_chest_detection.detect.ensemble import Ensemble, write_ensemble
 from xray_chest_detection.detect.noise import progress_only
 from xray_chest_detection.detect.predict import read_checkpoint
 from xray_chest_detection.detect.runs import (
@@ -123,7 +123,8 @@ def _start(config: DetectConfig) -> dict[str, Any]:
             raise ConfigError(f"start_share: {config.start_share} of random weights; set it to 0, or give --weights")
         return {"model": config.weights, "pretrained": False}
     weights = resolve_weights(config.weights)
-    read_checkpoint(weights)  # before a run folder is made that could never be resumed
+    if isinstance(read_checkpoint(weights), Ensemble):  # before a run folder is made that could never be resumed
+        raise ModelError(f"{weights}: several networks, of which one has to start; give {weights.with_name('last.pt')}")
     return {"model": str(weights)}
 
 
