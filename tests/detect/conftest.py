@@ -151,3 +151,19 @@ def make_config() -> Callable[..., DetectConfig]:
 def make_weights() -> Callable[..., None]:
     """`write_random_weights`."""
     return write_random_weights
+
+
+@pytest.fixture
+def enliven() -> Callable[..., None]:
+    """Give a checkpoint weights through which random values pass without fading, as through trained ones."""
+
+    def change(path: Path, *, seed: int = 0) -> None:
+        torch = pytest.importorskip("torch", reason="torch is not installed")
+        checkpoint = torch.load(path, weights_only=False)
+        torch.manual_seed(seed)
+        for name, layer in checkpoint["model"].named_modules():
+            if name.endswith(".conv") and "dfl" not in name:
+                torch.nn.init.kaiming_normal_(layer.weight)
+        torch.save(checkpoint, path)
+
+    return change

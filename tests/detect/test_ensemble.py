@@ -13,28 +13,23 @@ from xray_chest_detection.detect.runs import Run, create_run, open_run
 from xray_chest_detection.errors import ModelError
 from xray_chest_detection.inference.session import DetectorSession
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("ultralytics", reason="ultralytics is not installed")
-from xray_chest_detection.detect.ensemble import write_ensemble  # noqa: E402
-from xray_chest_detection.detect.predict import head_of, load_model, predict_split  # noqa: E402
-from xray_chest_detection.detect.train import resume, train  # noqa: E402
-from xray_chest_detection.detect.tune_nms import tune_nms  # noqa: E402
+from xray_chest_detection.detect.ensemble import write_ensemble
+from xray_chest_detection.detect.predict import head_of, load_model, predict_split
+from xray_chest_detection.detect.train import resume, train
+from xray_chest_detection.detect.tune_nms import tune_nms
 
 CLASSES = ("Disc", "Bar")
 
 
 @pytest.fixture
-def members(tmp_path, make_weights) -> list[Path]:
-    """Two networks through which random values pass without fading, as through trained ones."""
+def members(tmp_path, make_weights, enliven) -> list[Path]:
+    """Two networks of random values."""
     paths = [tmp_path / f"{seed}.pt" for seed in range(2)]
     for seed, path in enumerate(paths):
         make_weights(path, classes=CLASSES)
-        checkpoint = torch.load(path, weights_only=False)
-        torch.manual_seed(seed)
-        for name, layer in checkpoint["model"].named_modules():
-            if name.endswith(".conv") and "dfl" not in name:
-                torch.nn.init.kaiming_normal_(layer.weight)
-        torch.save(checkpoint, path)
+        enliven(path, seed=seed)
     return paths
 
 
